@@ -1,0 +1,122 @@
+"""Every column, table and word that more than one file uses, spelled once.
+
+`Tables` are `layer/name`; `Columns` are column names; `Splits`, `Models` and `Metrics` are the values that `gold` and
+`eval` tables hold. External ids are strings; `item` and `user` (no `_id`) are dense integers from the index tables.
+"""
+
+from typing import Final
+
+
+class Tables:
+    """Names of the Delta tables, as `layer/table`."""
+
+    BRONZE_EVENTS: Final = "bronze/events"
+    BRONZE_ITEMS: Final = "bronze/items"
+    BRONZE_USERS: Final = "bronze/users"
+    QUARANTINE: Final = "bronze/quarantine"
+    EVENTS: Final = "silver/events"
+    ITEMS: Final = "silver/items"
+    USERS: Final = "silver/users"
+    INTERACTIONS: Final = "gold/interactions"
+    SEQUENCES: Final = "gold/sequences"
+    ITEM_TEXT: Final = "gold/item_text"
+    ITEM_INDEX: Final = "gold/item_index"
+    USER_INDEX: Final = "gold/user_index"
+    TEXT_VECTORS: Final = "gold/text_vectors"
+    ITEM_VECTORS: Final = "gold/item_vectors"
+    PREDICTIONS: Final = "eval/predictions"
+    METRICS: Final = "eval/metrics"
+    RECOMMENDATIONS: Final = "serve/recommendations"
+    RUNS: Final = "ops/runs"
+    FILES: Final = "ops/files"
+    PROMOTIONS: Final = "ops/promotions"
+
+
+class Columns:
+    """Names of table columns."""
+
+    EVENT_ID: Final = "event_id"
+    USER_ID: Final = "user_id"
+    ITEM_ID: Final = "item_id"
+    EVENT_TYPE: Final = "event_type"
+    EVENT_TIME: Final = "event_time"
+    VALUE: Final = "value"
+    CONTEXT: Final = "context"
+    SOURCE: Final = "source"
+    SOURCE_FILE: Final = "source_file"
+    SOURCE_ROW: Final = "source_row"
+    BATCH_ID: Final = "batch_id"
+    INGESTED_AT: Final = "ingested_at"
+    RAW: Final = "raw"
+    REASONS: Final = "reasons"
+    SESSION_ID: Final = "session_id"
+    IS_BOT: Final = "is_bot"
+    TITLE: Final = "title"
+    DESCRIPTION: Final = "description"
+    CATEGORIES: Final = "categories"
+    ATTRIBUTES: Final = "attributes"
+    WEIGHT: Final = "weight"
+    POSITION: Final = "position"
+    SPLIT: Final = "split"
+    ITEM: Final = "item"
+    USER: Final = "user"
+    ITEMS: Final = "items"
+    TIMES: Final = "times"
+    PAST: Final = "past"
+    PAST_TIMES: Final = "past_times"
+    NEXT_SPLIT: Final = "next_split"
+    TEXT: Final = "text"
+    TEXT_HASH: Final = "text_hash"
+    ENCODER: Final = "encoder"
+    VECTOR: Final = "vector"
+    TOKENS: Final = "tokens"
+    ERROR: Final = "error"
+    RUN_ID: Final = "run_id"
+    MODEL: Final = "model"
+    RANK: Final = "rank"
+    SCORE: Final = "score"
+    SLICE: Final = "slice"
+    METRIC: Final = "metric"
+    K: Final = "k"
+    CI_LOW: Final = "ci_low"
+    CI_HIGH: Final = "ci_high"
+    N: Final = "n"
+    REASON: Final = "reason"
+    MODEL_VERSION: Final = "model_version"
+    GENERATED_AT: Final = "generated_at"
+
+
+class Splits:
+    """Values of the `split` column."""
+
+    TRAIN: Final = "train"
+    VALID: Final = "valid"
+    TEST: Final = "test"
+    ALL: Final = (TRAIN, VALID, TEST)
+
+
+class Models:
+    """Values of the `model` column."""
+
+    POPULAR: Final = "popular"
+    RECENT_POPULAR: Final = "recent_popular"
+    ITEM_CF: Final = "item_cf"
+    EASE: Final = "ease"
+    CONTENT: Final = "content"
+    SEQUENCE: Final = "sequence"
+    BLEND: Final = "blend"
+    ALL: Final = (POPULAR, RECENT_POPULAR, ITEM_CF, EASE, CONTENT, SEQUENCE, BLEND)
+
+
+class Metrics:
+    """Values of the `metric` column."""
+
+    NDCG: Final = "ndcg"
+    HIT_RATE: Final = "hit_rate"
+    PRECISION: Final = "precision"
+    RECALL: Final = "recall"
+    F1: Final = "f1"
+    MRR: Final = "mrr"
+    COVERAGE: Final = "coverage"
+    PER_USER: Final = (NDCG, HIT_RATE, RECALL, PRECISION, F1, MRR)
+    ALL: Final = (*PER_USER, COVERAGE)

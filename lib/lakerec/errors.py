@@ -1,0 +1,45 @@
+"""What can go wrong that a user can put right.
+
+Every message says what was found and what to do. The command line prints it as one line, without a stack trace,
+and exits with `exit_code`: 2 where the user's input or config is wrong, 1 where a stage failed.
+"""
+
+
+class LakerecError(Exception):
+    """Base of every error lakerec raises on purpose; a stage failed."""
+
+    exit_code = 1
+
+
+class UserError(LakerecError):
+    """The user's input or config is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A config key is unknown, missing, of the wrong type or out of range."""
+
+
+class InputError(UserError):
+    """A source file is missing, unreadable, or does not have the columns that the mapping names."""
+
+
+class EnvironmentProblem(UserError):
+    """The machine lacks something (Java, model files, GPU slots) that the chosen verb needs."""
+
+
+class ContractError(LakerecError):
+    """Rows about to be written do not fit their table's contract, or rows in and rows out do not add up."""
+
+
+class EmptyDataError(UserError):
+    """A stage was left with no rows to work on: every row was refused, or the input was empty."""
+
+
+class TrainingError(LakerecError):
+    """Training could not start or go on (too few slots, non-finite loss, unreadable checkpoint)."""
+
+
+class PromotionError(LakerecError):
+    """A model could not be packaged, registered or compared."""

@@ -1,0 +1,200 @@
+"""The only reader and writer of Delta tables.
+
+    read(table, version)    a snapshot; without a version, the latest
+    append(...)             idempotent: the same (application, version) is written once, whatever is retried
+    merge(...)              rows matched by key are replaced, others inserted
+    overwrite(...)          the whole table, or the part that `where` names
+    live_files(...)         Parquet files of one snapshot, for readers that know no Delta log
+
+Path mode keeps a table at <root>/<layer>/<table>, catalog mode at <catalog>.<schema>.<layer>_<table>. A frame is cast to
+its table's contract before it is written; each write returns the version it made.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakerec.config import LakeConfig
+from lakerec.errors import ConfigError, ContractError
+from lakerec.lake.contracts import CONTRACTS, Contract
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+    from pyspark.sql import Column, DataFrame, DataFrameReader, DataFrameWriter, SparkSession
+
+IDENTIFIER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
+
+
+class Lake:
+    """Tables of one lake, through one Spark session.
+
+    Raises:
+        ConfigError: a catalog or schema name is not a plain identifier.
+    """
+
+    def __init__(self, spark: SparkSession, config: LakeConfig) -> None:
+        self.spark = spark
+        self.config = config
+        self.root = None if config.root is None else absolute(config.root)
+        self._ready: set[str] = set()
+        for name in (config.catalog, config.schema_name):
+            if name is not None and not IDENTIFIER.match(name):
+                raise ConfigError(f"lake: `{name}` is not a plain identifier (letters, digits, _ and -)")
+
+    def name(self, table: str) -> str:
+        """Where the table is: a path, or a three-part name."""
+        if self.root is not None:
+            return f"{self.root}/{table}"
+        return f"`{self.config.catalog}`.`{self.config.schema_name}`.`{table.replace('/', '_')}`"
+
+    def exists(self, table: str) -> bool:
+        from delta.tables import DeltaTable
+
+        if self.root is not None:
+            return bool(DeltaTable.isDeltaTable(self.spark, self.name(table)))
+        return bool(self.spark.catalog.tableExists(self.name(table).replace("`", "")))
+
+    def version(self, table: str) -> int | None:
+        """Latest version; None where the table does not exist."""
+        if not self.exists(table):
+            return None
+        return int(self._table(table).history(1).select("version").first()[0])  # type: ignore[index]
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """A snapshot of the table; an empty frame with its contract's schema where it does not exist.
+
+        Args:
+            version: the snapshot to read; None: the latest.
+        """
+        if not self.exists(table):
+            return self.spark.createDataFrame([], CONTRACTS[table].schema)
+        return self._open(self._reader(version), table)
+
+    def live_files(self, table: str, version: int | None = None) -> list[str]:
+        """Parquet files of one snapshot, sorted.
+
+        A Delta folder also holds files of other versions: reading the folder would read removed rows too.
+
+        Raises:
+            ContractError: the snapshot has deletion vectors, which a plain Parquet reader would ignore.
+        """
+        properties = self._table(table).detail().select("properties").first()[0]  # type: ignore[index]
+        if properties.get("delta.enableDeletionVectors") == "true":
+            raise ContractError(
+                f"{table} has deletion vectors, which Parquet readers ignore: set delta.enableDeletionVectors=false "
+                "and run REORG TABLE ... APPLY (PURGE)"
+            )
+        return sorted(self.read(table, version).inputFiles())
+
+    def append(self, frame: DataFrame, table: str, application: str, version: int) -> int:
+        """Append once: a second call with the same application and a version not above the last writes nothing."""
+        self.ensure(table)
+        writer = self._writer(frame, table).mode("append")
+        self._save(writer.option("txnAppId", application).option("txnVersion", version), table)
+        return self._current(table)
+
+    def overwrite(self, frame: DataFrame, table: str, where: str | None = None) -> int:
+        """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then."""
+        self.ensure(table)
+        writer = self._writer(frame, table).mode("overwrite")
+        self._save(writer if where is None else writer.option("replaceWhere", where), table)
+        return self._current(table)
+
+    def merge(self, frame: DataFrame, table: str) -> int:
+        """Replace the rows whose contract keys match, insert the others."""
+        self.ensure(table)
+        contract = CONTRACTS[table]
+        matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in contract.keys)
+        merge = self._table(table).alias("old").merge(conform(frame, contract).alias("new"), matched)
+        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+        return self._current(table)
+
+    def delete(self, table: str, where: Column) -> None:
+        """Remove the rows that satisfy `where`; no new version where there are none."""
+        if self.exists(table):
+            self._table(table).delete(where)
+
+    def ensure(self, table: str) -> None:
+        """Create the table from its contract, constraints included, unless it is there."""
+        if table in self._ready:
+            return
+        if not self.exists(table):
+            self._create(CONTRACTS[table])
+        self._constrain(CONTRACTS[table])
+        self._ready.add(table)
+
+    def _create(self, contract: Contract) -> None:
+        columns = ", ".join(
+            f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_quoted(c.comment)}'"
+            for c in contract.columns
+        )
+        cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self._sql_name(contract.table)} ({columns}) USING delta {cluster} "
+            f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"
+        )
+
+    def _constrain(self, contract: Contract) -> None:
+        """Add the CHECK constraints the table lacks (all of them, if a kill came right after its creation)."""
+        if not contract.constraints:
+            return
+        present = self._table(contract.table).detail().select("properties").first()[0]  # type: ignore[index]
+        for name, expression in contract.constraints.items():
+            if f"delta.constraints.{name}" not in present:
+                self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD CONSTRAINT {name} CHECK ({expression})")
+
+    def _sql_name(self, table: str) -> str:
+        return f"delta.`{self.name(table)}`" if self.root is not None else self.name(table)
+
+    def _table(self, table: str) -> DeltaTable:
+        from delta.tables import DeltaTable
+
+        if self.root is not None:
+            return DeltaTable.forPath(self.spark, self.name(table))
+        return DeltaTable.forName(self.spark, self.name(table))
+
+    def _current(self, table: str) -> int:
+        version = self.version(table)
+        assert version is not None, "a table that was just written exists"
+        return version
+
+    def _reader(self, version: int | None) -> DataFrameReader:
+        reader = self.spark.read.format("delta")
+        return reader if version is None else reader.option("versionAsOf", version)
+
+    def _open(self, reader: DataFrameReader, table: str) -> DataFrame:
+        return reader.load(self.name(table)) if self.root is not None else reader.table(self.name(table))
+
+    def _writer(self, frame: DataFrame, table: str) -> DataFrameWriter:
+        return conform(frame, CONTRACTS[table]).write.format("delta")
+
+    def _save(self, writer: DataFrameWriter, table: str) -> None:
+        if self.root is not None:
+            writer.save(self.name(table))
+        else:
+            writer.saveAsTable(self.name(table))
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute, since SQL takes no relative ones; a URI (s3://, dbfs:/, file:/) as it is."""
+    return path.rstrip("/") if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/", path) else str(Path(path).resolve())
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "\\'")
+
+
+def conform(frame: DataFrame, contract: Contract) -> DataFrame:
+    """The contract's columns in its order and types.
+
+    Raises:
+        ContractError: the frame lacks a column of the contract.
+    """
+    from pyspark.sql import functions as F
+
+    missing = [name for name in contract.names if name not in frame.columns]
+    if missing:
+        raise ContractError(f"{contract.table}: columns missing from the frame to be written: {', '.join(missing)}")
+    return frame.select(*[F.col(column.name).cast(column.type).alias(column.name) for column in contract.columns])

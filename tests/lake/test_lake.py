@@ -1,0 +1,101 @@
+"""The reader/writer keeps its promises on a real Delta lake."""
+
+import pytest
+from lakerec.columns import Tables
+from lakerec.config import LakeConfig
+from lakerec.errors import ConfigError, ContractError
+from lakerec.lake.contracts import CONTRACTS
+from lakerec.lake.lake import Lake
+
+pytestmark = pytest.mark.spark
+INDEX = "item_id string, item int"
+
+
+def rows(frame):
+    return sorted(tuple(row) for row in frame.collect())
+
+
+def test_a_table_that_does_not_exist_reads_as_empty_with_its_contracts_columns(lake):
+    frame = lake.read(Tables.SEQUENCES)
+    assert frame.columns == CONTRACTS[Tables.SEQUENCES].names
+    assert frame.count() == 0
+    assert lake.version(Tables.SEQUENCES) is None
+
+
+def test_the_same_append_is_written_once(lake, spark):
+    frame = spark.createDataFrame([("a", 0), ("b", 1)], INDEX)
+    first = lake.append(frame, Tables.ITEM_INDEX, "batch-1", 1)
+    again = lake.append(frame, Tables.ITEM_INDEX, "batch-1", 1)
+    assert rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0), ("b", 1)]
+    assert first == again
+
+
+def test_merge_replaces_by_key_and_inserts_the_rest(lake, spark):
+    lake.merge(spark.createDataFrame([("a", 0), ("b", 1)], INDEX), Tables.ITEM_INDEX)
+    lake.merge(spark.createDataFrame([("b", 7), ("c", 2)], INDEX), Tables.ITEM_INDEX)
+    assert rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0), ("b", 7), ("c", 2)]
+
+
+def test_overwrite_replaces_all_or_the_named_part_and_old_versions_stay_readable(lake, spark):
+    first = lake.overwrite(spark.createDataFrame([("a", 0), ("b", 1)], INDEX), Tables.ITEM_INDEX)
+    lake.overwrite(spark.createDataFrame([("z", 1)], INDEX), Tables.ITEM_INDEX, where="item = 1")
+    assert rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0), ("z", 1)]
+    assert rows(lake.read(Tables.ITEM_INDEX, first)) == [("a", 0), ("b", 1)]
+
+
+def test_live_files_are_those_of_the_pinned_snapshot(lake, spark):
+    lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
+    pinned = lake.overwrite(spark.createDataFrame([("b", 1)], INDEX), Tables.ITEM_INDEX)
+    lake.overwrite(spark.createDataFrame([("c", 2)], INDEX), Tables.ITEM_INDEX)
+    files = lake.live_files(Tables.ITEM_INDEX, pinned)
+    assert rows(spark.read.parquet(*files)) == [("b", 1)]
+
+
+def test_deletion_vectors_are_refused_for_parquet_readers(lake, spark):
+    lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
+    where = lake.name(Tables.ITEM_INDEX)
+    spark.sql(f"ALTER TABLE delta.`{where}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
+    with pytest.raises(ContractError, match="deletion vectors"):
+        lake.live_files(Tables.ITEM_INDEX)
+
+
+def test_a_row_against_a_constraint_or_a_missing_column_is_refused(lake, spark):
+    with pytest.raises(Exception, match="from_zero"):
+        lake.overwrite(spark.createDataFrame([("a", -1)], INDEX), Tables.ITEM_INDEX)
+    with pytest.raises(ContractError, match="columns missing.*item"):
+        lake.overwrite(spark.createDataFrame([("a",)], "item_id string"), Tables.ITEM_INDEX)
+    assert lake.read(Tables.ITEM_INDEX).count() == 0
+
+
+def test_constraints_are_added_to_a_table_whose_creation_was_cut_short(lake, spark):
+    lake._create(CONTRACTS[Tables.ITEM_INDEX])
+    lake.ensure(Tables.ITEM_INDEX)
+    with pytest.raises(Exception, match="from_zero"):
+        lake.overwrite(spark.createDataFrame([("a", -1)], INDEX), Tables.ITEM_INDEX)
+
+
+@pytest.mark.parametrize("table", CONTRACTS)
+def test_every_contract_makes_a_table_with_comments(lake, table):
+    lake.ensure(table)
+    fields = lake.read(table).schema.fields
+    assert [field.name for field in fields] == CONTRACTS[table].names
+    assert all(field.metadata.get("comment") for field in fields)
+
+
+def test_catalog_mode_names_tables_by_layer_and_keeps_them_in_the_schema(spark):
+    spark.sql("CREATE SCHEMA IF NOT EXISTS lakerec_test")
+    lake = Lake(spark, LakeConfig(catalog="spark_catalog", schema="lakerec_test"))
+    try:
+        lake.append(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX, "batch-1", 1)
+        lake.merge(spark.createDataFrame([("b", 1)], INDEX), Tables.ITEM_INDEX)
+        version = lake.version(Tables.ITEM_INDEX)
+        assert rows(spark.table("lakerec_test.gold_item_index")) == [("a", 0), ("b", 1)]
+        assert rows(lake.read(Tables.ITEM_INDEX, version)) == [("a", 0), ("b", 1)]
+        assert lake.live_files(Tables.ITEM_INDEX, version)
+    finally:
+        spark.sql("DROP SCHEMA lakerec_test CASCADE")
+
+
+def test_catalog_names_that_are_not_plain_identifiers_are_refused(spark):
+    with pytest.raises(ConfigError, match="not a plain identifier"):
+        Lake(spark, LakeConfig(catalog="main", schema="a`; DROP TABLE b"))

@@ -1,0 +1,48 @@
+"""bronze/items and the events' own titles → silver/items; bronze/users → silver/users. One row each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def latest(rows: DataFrame, key: str) -> DataFrame:
+    """One row for each key: that of the newest batch, then the last by file and place."""
+    newest_first = [F.col(name).desc() for name in (C.INGESTED_AT, C.SOURCE_FILE, C.SOURCE_ROW)]
+    place = F.row_number().over(Window.partitionBy(key).orderBy(*newest_first))
+    return rows.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
+
+
+def titles_from_events(events: DataFrame) -> DataFrame:
+    """item_id, title: the title that most of an item's events carry (then the first by alphabet); null without any."""
+    said = events.select(C.ITEM_ID, F.trim(F.col(C.CONTEXT)[C.TITLE]).alias(C.TITLE))
+    counted = said.groupBy(C.ITEM_ID, C.TITLE).count()
+    by_item = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.TITLE).isNull(), F.col("count").desc(), F.col(C.TITLE))
+    ranked = counted.withColumn("_place", F.row_number().over(by_item))
+    return ranked.where(F.col("_place") == 1).select(C.ITEM_ID, C.TITLE)
+
+
+def clean_items(bronze_items: DataFrame, events: DataFrame) -> DataFrame:
+    """Rows of silver/items: every described item and every item of an event; the id stands in for a missing title."""
+    described = latest(bronze_items, C.ITEM_ID)
+    titled = titles_from_events(events).withColumnRenamed(C.TITLE, "_title")
+    joined = described.join(titled, on=C.ITEM_ID, how="full_outer")
+    return joined.select(
+        C.ITEM_ID,
+        F.coalesce(F.col(C.TITLE), F.col("_title"), F.col(C.ITEM_ID)).alias(C.TITLE),
+        C.DESCRIPTION,
+        C.CATEGORIES,
+        C.ATTRIBUTES,
+    )
+
+
+def clean_users(bronze_users: DataFrame) -> DataFrame:
+    """Rows of silver/users."""
+    return latest(bronze_users, C.USER_ID).select(C.USER_ID, C.ATTRIBUTES)

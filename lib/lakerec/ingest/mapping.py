@@ -1,0 +1,134 @@
+"""Their columns to ours, each row with the reasons against it.
+
+    raw rows → one frame: our columns + source_file, source_row, _digest, _raw, _reasons (empty: good)
+
+Pure functions of a frame and a source's config. `_digest` is the SHA-256 of the row's own columns: equal rows, equal
+digests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
+from lakerec.config import SourceTable
+from lakerec.ingest.read import CORRUPT, FILE, OWN, RAW, ROW, quoted
+from lakerec.ingest.values import moment, number, plausible, trimmed
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+DIGEST, REASONS = "_digest", "_reasons"
+MALFORMED = "malformed_row"
+ITEM_ID_MISSING = "item_id_missing"
+USER_ID_MISSING = "user_id_missing"
+TIME_UNPARSABLE = "event_time_unparsable"
+TIME_IMPLAUSIBLE = "event_time_implausible"
+VALUE_NOT_A_NUMBER = "value_not_a_number"
+
+EVENT_NAMES = (C.EVENT_ID, C.USER_ID, C.ITEM_ID, C.EVENT_TYPE, C.EVENT_TIME, C.VALUE)
+ITEM_NAMES = (C.ITEM_ID, C.TITLE, C.DESCRIPTION, C.CATEGORIES)
+USER_NAMES = (C.USER_ID,)
+
+
+def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
+    """Rows of bronze/events. A missing user is no reason against a row: it still counts for its item."""
+    time, value = moment(_source(table, C.EVENT_TIME), table.time_format), number(_source(table, C.VALUE))
+    item = trimmed(_source(table, C.ITEM_ID))
+    digest = _digest(raw)
+    return raw.select(
+        F.coalesce(trimmed(_source(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
+        trimmed(_source(table, C.USER_ID)).alias(C.USER_ID),
+        item.alias(C.ITEM_ID),
+        F.coalesce(trimmed(_source(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
+        time.alias(C.EVENT_TIME),
+        value.alias(C.VALUE),
+        _rest(raw, table, EVENT_NAMES).alias(C.CONTEXT),
+        *_provenance(
+            raw,
+            (item.isNull(), ITEM_ID_MISSING),
+            (time.isNull(), TIME_UNPARSABLE),
+            (~plausible(time), TIME_IMPLAUSIBLE),
+            (trimmed(_source(table, C.VALUE)).isNotNull() & value.isNull(), VALUE_NOT_A_NUMBER),
+        ),
+    )
+
+
+def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
+    """Rows of bronze/items."""
+    item = trimmed(_source(table, C.ITEM_ID))
+    return raw.select(
+        item.alias(C.ITEM_ID),
+        trimmed(_source(table, C.TITLE)).alias(C.TITLE),
+        trimmed(_source(table, C.DESCRIPTION)).alias(C.DESCRIPTION),
+        _categories(raw, table).alias(C.CATEGORIES),
+        _rest(raw, table, ITEM_NAMES).alias(C.ATTRIBUTES),
+        *_provenance(raw, (item.isNull(), ITEM_ID_MISSING)),
+    )
+
+
+def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
+    """Rows of bronze/users."""
+    user = trimmed(_source(table, C.USER_ID))
+    return raw.select(
+        user.alias(C.USER_ID),
+        _rest(raw, table, USER_NAMES).alias(C.ATTRIBUTES),
+        *_provenance(raw, (user.isNull(), USER_ID_MISSING)),
+    )
+
+
+def _source(table: SourceTable, ours: str) -> Column:
+    """Their column under our name, else its default, else null."""
+    default = F.lit(table.defaults[ours]).cast("string") if ours in table.defaults else F.lit(None).cast("string")
+    if ours not in table.columns:
+        return default
+    theirs = quoted(table.columns[ours])
+    return F.coalesce(theirs.cast("string"), default) if ours in table.defaults else theirs
+
+
+def _categories(raw: DataFrame, table: SourceTable) -> Column:
+    """List of categories, from an array or from text with a separator."""
+    column = _source(table, C.CATEGORIES)
+    if C.CATEGORIES in table.columns and dict(raw.dtypes)[table.columns[C.CATEGORIES]].startswith("array"):
+        return column.cast("array<string>")
+    parts = F.split(trimmed(column), rf"\Q{table.separator}\E")
+    return F.filter(F.transform(parts, trimmed), lambda part: part.isNotNull())
+
+
+def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> Column:
+    """All other columns as a map: mapped ones under our name, unmapped ones under theirs; nulls left out."""
+    taken = set(table.columns.values())
+    ours = {name: _source(table, name) for name in (*table.columns, *table.defaults) if name not in named}
+    theirs = {name: quoted(name) for name in raw.columns if name not in taken and name not in OWN}
+    pairs = [part for name, column in {**theirs, **ours}.items() for part in (F.lit(name), _as_text(raw, name, column))]
+    if not pairs:
+        return F.lit(None).cast("map<string,string>")
+    return F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
+
+
+def _as_text(raw: DataFrame, name: str, column: Column) -> Column:
+    nested = dict(raw.dtypes).get(name, "").startswith(("array", "struct", "map"))
+    return F.to_json(column) if nested else trimmed(column)
+
+
+def _digest(raw: DataFrame) -> Column:
+    """SHA-256 over the row's own columns; a null differs from an empty text."""
+    own = [quoted(name) for name in raw.columns if name not in OWN]
+    return F.sha2(
+        F.to_json(F.array(F.to_json(F.struct(*own)), F.coalesce(F.when(F.col(CORRUPT), F.col(RAW)), F.lit("")))), 256
+    )
+
+
+def _provenance(raw: DataFrame, *reasons: tuple[Column, str]) -> list[Column]:
+    """Where a row came from and what speaks against it."""
+    checks = [F.when(F.col(CORRUPT), F.lit(MALFORMED))]
+    checks += [F.when(~F.col(CORRUPT) & condition, F.lit(code)) for condition, code in reasons]
+    return [
+        F.col(FILE).alias(C.SOURCE_FILE),
+        F.col(ROW).alias(C.SOURCE_ROW),
+        _digest(raw).alias(DIGEST),
+        F.col(RAW).alias(RAW),
+        F.filter(F.array(*checks), lambda reason: reason.isNotNull()).alias(REASONS),
+    ]

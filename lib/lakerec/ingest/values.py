@@ -1,0 +1,52 @@
+"""Text to values as native Spark expressions; what does not parse becomes null, never an exception."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
+SECONDS_BELOW = 1e11
+"""A number below this is epoch seconds (5138 CE), from here on milliseconds (1973)."""
+EARLIEST = "1971-01-01"
+"""Earlier times are a zero or a sentinel in the source, not a behaviour log."""
+
+
+def trimmed(column: Column) -> Column:
+    """Text without spaces around it; null where nothing is left."""
+    text = F.trim(column.cast("string"))
+    return F.when(text != "", text)
+
+
+def number(column: Column) -> Column:
+    """Double; null where the text is no finite number."""
+    text = trimmed(column)
+    return F.when(text.rlike(NUMBER), text.try_cast("double"))
+
+
+def moment(column: Column, time_format: str | None) -> Column:
+    """UTC timestamp from text in the declared format, or detected: epoch seconds, milliseconds, ISO 8601."""
+    if time_format == "seconds":
+        return _epoch(number(column))
+    if time_format == "milliseconds":
+        return _epoch(number(column) / 1000)
+    text = trimmed(column)
+    if time_format is not None:
+        return F.try_to_timestamp(text, F.lit(time_format))
+    epoch = number(column)
+    detected = _epoch(F.when(F.abs(epoch) < SECONDS_BELOW, epoch).otherwise(epoch / 1000))
+    return F.when(epoch.isNotNull(), detected).otherwise(text.try_cast("timestamp"))
+
+
+def _epoch(seconds: Column) -> Column:
+    """Timestamp of epoch seconds; null beyond what a timestamp holds (some 292,000 years)."""
+    return F.when(F.abs(seconds) < 9e12, F.timestamp_micros((seconds * 1_000_000).cast("long")))
+
+
+def plausible(time: Column) -> Column:
+    """Whether an event can have happened then: after 1970, and not more than a day ahead of the clock."""
+    return (time >= F.lit(EARLIEST).cast("timestamp")) & (time <= F.current_timestamp() + F.expr("INTERVAL 1 DAY"))

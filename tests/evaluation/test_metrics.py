@@ -1,0 +1,78 @@
+"""Metrics against hand-computed values; intervals against a known distribution."""
+
+import doctest
+
+import lakerec.evaluation.metrics as metrics
+import lakerec.language.batching as batching
+import numpy as np
+import pytest
+from lakerec.evaluation.intervals import bootstrap_interval
+from lakerec.evaluation.lists import evaluate_lists, hit_matrix
+
+RECOMMENDED = np.array([[3, 1, 2, 0], [0, 1, 2, 3], [2, -1, -1, -1]])
+OFFSETS, TARGETS = np.array([0, 1, 3, 4]), np.array([1, 2, 3, 0])
+HITS = np.array([[False, True, False, False], [False, False, True, True], [False] * 4])
+
+
+def test_hits_stand_where_a_users_own_target_stands():
+    np.testing.assert_array_equal(hit_matrix(RECOMMENDED, OFFSETS, TARGETS, 4), HITS)
+
+
+def test_metrics_at_three_by_hand():
+    sizes = np.diff(OFFSETS)
+    ideal_of_two = 1 + 1 / np.log2(3)
+    expected = {
+        "ndcg": [1 / np.log2(3), 0.5 / ideal_of_two, 0],
+        "hit_rate": [1, 1, 0],
+        "recall": [1, 0.5, 0],
+        "precision": [1 / 3, 1 / 3, 0],
+        "f1": [0.5, 2 / 5, 0],
+        "mrr": [0.5, 1 / 3, 0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(metrics.PER_USER[name](HITS, sizes, 3), values, err_msg=name)
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall():
+    rng = np.random.default_rng(0)
+    hits, sizes = rng.random((100, 10)) < 0.2, rng.integers(10, 20, 100)
+    p, r = metrics.precision(hits, sizes, 5), metrics.recall(hits, sizes, 5)
+    expected = np.divide(2 * p * r, p + r, out=np.zeros(100), where=p + r > 0)
+    np.testing.assert_allclose(metrics.f1(hits, sizes, 5), expected)
+
+
+def test_coverage_counts_distinct_items_of_the_first_places():
+    assert metrics.coverage(RECOMMENDED, 4, 1) == 0.75
+    assert metrics.coverage(RECOMMENDED, 8, 2) == 0.5
+
+
+def test_rows_for_all_users_and_for_each_slice():
+    slices = {"first": np.array([True, False, False]), "nobody": np.zeros(3, dtype=bool)}
+    rows = evaluate_lists("m", RECOMMENDED, OFFSETS, TARGETS, 4, [2, 3], 100, 1, slices)
+    found = {(row.slice, row.metric, row.k): row for row in rows}
+    assert found["all", "recall", 3].value == 0.5 and found["all", "recall", 3].n == 3
+    assert found["first", "hit_rate", 2].value == 1.0 and found["first", "hit_rate", 2].n == 1
+    assert found["all", "coverage", 2].value == 1.0 and found["all", "coverage", 2].ci_low is None
+    assert not any(row.slice == "nobody" for row in rows)
+
+
+def test_the_interval_covers_the_mean_of_a_known_distribution():
+    rng = np.random.default_rng(7)
+    covered = 0
+    for seed in range(200):
+        low, high = bootstrap_interval(rng.exponential(1.0, 150), 400, seed)
+        covered += low <= 1.0 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+    values = rng.normal(size=1000)
+    low, high = bootstrap_interval(values, 2000, 1)
+    assert (high - low) == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
+
+
+def test_interval_of_nothing_is_not_a_number():
+    assert all(np.isnan(bootstrap_interval(np.zeros(0), 100, 1)))
+
+
+@pytest.mark.parametrize("module", [metrics, batching])
+def test_examples_in_docstrings_run(module):
+    failed, tried = doctest.testmod(module, extraglobs={"np": np})
+    assert tried and not failed

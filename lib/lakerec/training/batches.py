@@ -1,0 +1,78 @@
+"""Histories cut into windows, and windows dealt out as training batches.
+
+    history of 7 events, windows of 4 → [0 1 2 3] [3 4 5 6]     every event but the first is a target once
+
+Windows come from memory (`windows`) or from Parquet through the feed (`lakerec.training.feed.read_windows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Batches(Protocol):
+    """A source of training batches; every rank has the same number of steps."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch, on each rank."""
+
+    def epoch(self, number: int) -> Iterator[Tensor]:
+        """Batches of int64 [rows, width], oldest event first, padded on the right."""
+
+
+def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
+    """Cut histories into windows of `width` events, each beginning with the last event of the one before.
+
+    The newest window of a history is full, so that the shortest is the oldest. Histories of one event have no target and
+    give no window.
+
+    Args:
+        offsets: int64 [n + 1]; items: int [total], history i is items[offsets[i]:offsets[i + 1]].
+
+    Returns:
+        int32 [windows, width], padded on the right with `pad`.
+    """
+    lengths = np.diff(offsets)
+    step = width - 1
+    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
+    history = np.repeat(np.arange(len(lengths)), counts)
+    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
+    ends = offsets[1:][history] - from_last * step
+    starts = np.maximum(ends - width, offsets[:-1][history])
+    places = starts[:, None] + np.arange(width)[None, :]
+    inside = places < ends[:, None]
+    return np.where(inside, items[np.minimum(places, len(items) - 1)], pad).astype(np.int32)
+
+
+class WindowBatches:
+    """Windows in an order that depends on (seed, epoch) only.
+
+    Every rank knows the whole order and takes its own rows of each batch: all have the same number of steps, every window
+    is seen once an epoch, and the batches of N ranks together are the batch of one.
+
+    Args:
+        blocks: int [windows, width], in memory or mapped from a file.
+        pad: an id that is no item.
+        rows: windows a step, over all ranks together.
+    """
+
+    def __init__(self, blocks: np.ndarray, pad: int, rows: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        self._blocks, self._pad, self._rows, self._seed = blocks, pad, rows, seed
+        self._rank, self._ranks = rank, ranks
+        self.steps_per_epoch = -(-len(blocks) // rows)
+
+    def epoch(self, number: int) -> Iterator[Tensor]:
+        """This rank's part of each batch; one row of padding where nothing is left for it."""
+        order = np.random.default_rng((self._seed, number)).permutation(len(self._blocks))
+        for step in range(self.steps_per_epoch):
+            mine = order[step * self._rows : (step + 1) * self._rows][self._rank :: self._ranks]
+            if len(mine):
+                yield torch.from_numpy(self._blocks[mine].astype(np.int64))
+            else:
+                yield torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int64)

@@ -1,0 +1,144 @@
+"""One fit of the sequence model, from files to files: what every rank runs.
+
+Task (plain values) → feed over pinned files → loop → rank 0 saves model.json + weights.safetensors → curve
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.numpy import load_file, save_file
+
+from lakerec.models.data import Histories, Holdout, TrainingData
+from lakerec.models.network import SequenceNetwork
+from lakerec.models.ranking import mask_seen, mean_ndcg
+from lakerec.models.sequence import Sequence, Shape
+from lakerec.training.batches import WindowBatches
+from lakerec.training.feed import read_windows
+from lakerec.training.loop import EpochResult, Fit, Recipe, fit_sequence
+
+VALIDATION_K = 10
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a rank needs to know; travels as a dict of plain values."""
+
+    files: list[str]
+    """Parquet files of one version of gold/sequences."""
+    until: str
+    """The last split that may be learned from."""
+    inputs: str
+    """File with item vectors and, for early stop, the validation holdout (see `save_inputs`)."""
+    output: str
+    """Folder for the fitted model."""
+    num_items: int
+    rows: int
+    seed: int
+    shape: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    validate: bool = True
+    stop_after: int | None = None
+    gpu: bool = False
+    """Whether a rank trains on the GPU that it was given; where it was given none, on the CPU."""
+
+
+def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout) -> None:
+    """Write what all ranks share beside the sequences."""
+    arrays = {"vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors.astype(np.float32)}
+    for name, histories in (("known", holdout.histories), ("target", holdout.targets)):
+        arrays |= {f"{name}.{part}": getattr(histories, part) for part in ("offsets", "items", "times")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
+
+
+def _holdout(arrays: dict[str, np.ndarray]) -> Holdout:
+    parts = [
+        Histories(*(arrays[f"{name}.{part}"] for part in ("offsets", "items", "times"))) for name in ("known", "target")
+    ]
+    return Holdout(*parts)
+
+
+def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = None) -> dict[str, Any]:
+    """Fit as the task says; every rank calls it with the same task.
+
+    Returns:
+        curve (one dict an epoch), best_epoch, best_value, ranks, steps an epoch.
+    """
+    spec = Task(**task)
+    gpu = spec.gpu and torch.cuda.is_available()
+    rank, ranks = _join(gpu)
+    try:
+        arrays = load_file(spec.inputs)
+        vectors = arrays["vectors"] if arrays["vectors"].size else None
+        nothing = Histories.from_lists([])
+        shape = Shape(**spec.shape)
+        model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors), spec.seed)
+        model.network.to(_device(gpu))
+        blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
+        batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
+        validate = _validator(model, _holdout(arrays)) if spec.validate else None
+        torch.manual_seed(spec.seed * 1000 + rank)
+        done = fit_sequence(model.network, batches, Recipe(**spec.recipe), validate, spec.stop_after, on_epoch)
+        if rank == 0:
+            save_whole(model, Path(spec.output))
+        return _summary(done, ranks, batches.steps_per_epoch)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _join(gpu: bool) -> tuple[int, int]:
+    """Join the other ranks, if torchrun started any; gives (rank, ranks)."""
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks > 1:
+        dist.init_process_group("nccl" if gpu else "gloo")
+        return dist.get_rank(), ranks
+    return 0, 1
+
+
+def _device(gpu: bool) -> str:
+    """The rank's own device, made torch's current one, which collective operations use."""
+    if not gpu:
+        return "cpu"
+    device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    torch.cuda.set_device(device)
+    return device
+
+
+def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork], float]:
+    """Gives NDCG@10 of a network on the holdout."""
+
+    def value(network: SequenceNetwork) -> float:
+        trial = Sequence.of(model.shape, network)
+        return mean_ndcg(mask_seen(trial.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+
+    return value
+
+
+def save_whole(model: Sequence, folder: Path) -> None:
+    """Save into a folder that appears in one step: a kill leaves it whole or not there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    model.save(staged)
+    shutil.rmtree(folder, ignore_errors=True)
+    staged.rename(folder)
+
+
+def _summary(done: Fit, ranks: int, steps: int) -> dict[str, Any]:
+    return {
+        "curve": [asdict(point) for point in done.curve],
+        "best_epoch": done.best_epoch,
+        "best_value": done.best_value,
+        "ranks": ranks,
+        "steps": steps,
+    }

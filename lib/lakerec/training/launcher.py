@@ -1,0 +1,74 @@
+"""Starts one training function on all ranks: in this process, in local processes, or over a cluster's executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lakerec.errors import TrainingError
+from lakerec.origin import archive
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def launch(
+    function: Callable[..., Any], argument: dict[str, Any], ranks: int, gpus_per_rank: int, spark: SparkSession | None
+) -> Any:
+    """Run `function(argument)` on every rank; gives what rank 0 returned, which should be small.
+
+    Without a session, or with one rank on a laptop, it runs in this process.
+
+    Args:
+        function: importable on the workers; the argument travels with it, so it holds plain values only.
+
+    Raises:
+        TrainingError: the cluster has fewer task slots than ranks, and would wait forever.
+    """
+    local = spark is None or str(spark.sparkContext.master).startswith("local")
+    if spark is None or (local and ranks == 1):
+        return function(argument)
+    slots = _slots(spark, gpus_per_rank > 0)
+    if not local and ranks > slots:
+        what = "tasks with a GPU" if gpus_per_rank else "tasks"
+        raise TrainingError(f"train.ranks is {ranks} and the cluster runs {slots} {what} at once: lower it, or add workers")
+    from pyspark.ml.torch.distributor import TorchDistributor
+
+    distributor = TorchDistributor(num_processes=ranks, local_mode=local, use_gpu=gpus_per_rank > 0)
+    return distributor.run(*_carried(function, argument))
+
+
+def _slots(spark: SparkSession, gpu: bool) -> int:
+    """Tasks that the cluster runs at a time, those without a GPU not counted where ranks need one."""
+    context = spark.sparkContext
+    setting = context.getConf().get
+    executors = len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # type: ignore[union-attr]  # the driver is one
+    cores, gpus = setting("spark.executor.cores"), setting("spark.executor.resource.gpu.amount")
+    tasks = executors * int(cores) // int(setting("spark.task.cpus") or 1) if cores else int(context.defaultParallelism)
+    if gpu and gpus:
+        return min(tasks, executors * int(gpus) // int(setting("spark.task.resource.gpu.amount") or 1))
+    return tasks
+
+
+def _carried(function: Callable[..., Any], argument: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """What to hand to TorchDistributor: the function, or, out of a wheel, one that brings the wheel along.
+
+    A rank is a process of its own, to which spark-submit's --py-files do not reach.
+    """
+    packed = archive()
+    if packed is None:
+        return function, argument
+    module, name, wheel = function.__module__, function.__qualname__, packed.read_bytes()
+
+    def unpacked(argument: dict[str, Any]) -> Any:
+        import importlib
+        import sys
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(suffix=".zip") as file:
+            file.write(wheel)
+            file.flush()
+            sys.path.insert(0, file.name)
+            return getattr(importlib.import_module(module), name)(argument)
+
+    return unpacked, argument

@@ -1,0 +1,79 @@
+"""The gate: a challenger becomes champion only when it is better, and says why either way."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lakerec.models.catalog import load
+from lakerec.models.protocol import Recommender
+from lakerec.registry.tracking import Tracker
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What a store answers where the model or the alias does not exist; anything else is a store that cannot be asked."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided."""
+
+    promoted: bool
+    reasons: list[str]
+
+
+def decide(challenger: float, champion: float | None, baseline: float | None, minimum_gain: float) -> Decision:
+    """Compare one metric, higher is better, of lists on the same test users.
+
+    Args:
+        champion: value of the model that serves; None: nothing serves yet.
+        baseline: value of plain popularity; a challenger must beat it.
+        minimum_gain: how much better than the champion, as a share of its value.
+    """
+    if not math.isfinite(challenger):
+        return Decision(False, [f"the challenger's metric is {challenger}"])
+    if baseline is not None and challenger <= baseline:
+        return Decision(False, [f"{challenger:.4f} does not beat plain popularity's {baseline:.4f}"])
+    if champion is None:
+        return Decision(True, [f"{challenger:.4f}; no champion to compare with"])
+    needed = champion * (1 + minimum_gain)
+    if challenger <= needed:
+        return Decision(
+            False, [f"{challenger:.4f} is not above {needed:.4f} (champion {champion:.4f}, gain {minimum_gain:.1%})"]
+        )
+    return Decision(True, [f"{challenger:.4f} beats the champion's {champion:.4f}"])
+
+
+def alias_version(tracker: Tracker, name: str, alias: str) -> str | None:
+    """The version an alias points to; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(tracker.client.get_model_version_by_alias(name, alias).version)
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise
+
+
+def version_with(tracker: Tracker, name: str, key: str, value: str) -> str | None:
+    """The registered version that carries a tag; None where there is none."""
+    found = tracker.client.search_model_versions(f"name = '{name}' and tag.`{key}` = '{value}'")
+    return str(found[0].version) if found else None
+
+
+def set_alias(tracker: Tracker, name: str, alias: str, version: str) -> None:
+    """Point an alias at a version; one call, so that it never points nowhere."""
+    tracker.client.set_registered_model_alias(name, alias, version)
+
+
+def registered(tracker: Tracker, name: str, version: str) -> tuple[Recommender, np.ndarray]:
+    """The recommender of a registered version, and the external ids of its items by its own dense index."""
+    whole = Path(tracker.mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
+    folder = whole / "artifacts" / "model"
+    ids = np.array(json.loads((folder / "items.json").read_text(encoding="utf-8")), dtype=object)
+    return load(folder / "recommender"), ids

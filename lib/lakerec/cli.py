@@ -1,0 +1,143 @@
+"""The command line: `lakerec VERB --conf FILE [--set key.path=value ...] [--json]`.
+
+Exit codes: 0 done; 2 the input or config is wrong (one line); 1 a stage failed. Heavy imports wait inside the verbs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from lakerec import __version__
+from lakerec.config import Config, load_config
+from lakerec.errors import LakerecError
+
+STAGES = {
+    "ingest": "Raw files to bronze tables; refused rows go to the quarantine with reasons.",
+    "clean": "Typed, deduplicated silver tables, with sessions.",
+    "featurize": "Interactions, splits, sequences, item texts and dense indexes.",
+    "embed": "Item texts to vectors, encoding only what is new.",
+    "train": "Fit the recommenders on train, choose on valid, refit for the test.",
+    "evaluate": "Rank the whole catalogue for the test users; metrics with intervals.",
+    "promote": "Register the best model, and let it serve if it beats the champion.",
+    "recommend": "Lists for every user from the champion, each with a reason.",
+    "report": "One self-contained HTML page.",
+}
+
+Conf = Annotated[str, typer.Option("--conf", "-c", help="Config file (YAML).")]
+Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="Override: key.path=value. May be repeated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date.")]
+
+UsageError: Any = typer.BadParameter.__base__
+"""Unknown options, missing ones, unknown verbs: typer does not export the class."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Recommendations from your own lakehouse: raw logs in, Delta tables, language-model vectors, trained models out.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command("run", help="Every stage in order; what is up to date is skipped.")
+def run(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False) -> None:
+    _run_stages(list(STAGES), load_config(conf, set_ or ()), as_json, force)
+
+
+def _stage_command(name: str) -> Callable[..., None]:
+    def command(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False) -> None:
+        _run_stages([name], load_config(conf, set_ or ()), as_json, force)
+
+    return command
+
+
+for _name, _help in STAGES.items():
+    app.command(_name, help=_help)(_stage_command(_name))
+
+
+@app.command("plan", help="What would run, and why; writes nothing.")
+def plan(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
+    from lakerec.stages import planning
+
+    config = load_config(conf, set_ or ())
+    _set_up_output(as_json)
+    _show(planning.plan(config), planning.print_plan, as_json)
+
+
+@app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")
+def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config file to check as well.")] = None,
+           set_: Set = None, as_json: AsJson = False) -> None:  # fmt: skip
+    from lakerec.stages import doctor as checks
+
+    found = checks.examine(conf, set_ or ())
+    _show(found, checks.print_findings, as_json)
+    if not all(finding["ok"] for finding in found["checks"]):
+        raise typer.Exit(2)
+
+
+def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool) -> None:
+    from lakerec.stages import pipeline, summary
+
+    watched = _set_up_output(as_json)
+    with pipeline.opened(config, watched) as context:
+        outcomes = pipeline.run(context, names, force)
+        result = summary.summarize(context, outcomes)
+    _show(result, summary.print_summary, as_json)
+
+
+def _set_up_output(as_json: bool) -> bool:
+    """Logging and progress; gives whether progress bars are shown."""
+    from lakerec.stages import log
+    from lakerec.stages.progress import terminal
+
+    watched = terminal() and not as_json
+    log.set_up(watched or as_json)
+    return watched
+
+
+def _show(result: dict[str, Any], printer: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, default=str, allow_nan=False))
+    else:
+        printer(result)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script, of `jobs/` and of Databricks wheel tasks; exits with the contract's codes."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(args=words, prog_name="lakerec", standalone_mode=False)
+    except UsageError as error:
+        _fail(error.format_message(), 2, words)
+    except LakerecError as error:
+        _fail(str(error), error.exit_code, words)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; the next run goes on where this one stopped", 130, words)
+    if code:
+        sys.exit(code)
+
+
+def _fail(message: str, code: int, words: Sequence[str]) -> None:
+    line = " ".join(message.split())
+    if not line:  # no verb was given: the help is already on the screen
+        sys.exit(code)
+    if "--json" in words:
+        typer.echo(json.dumps({"error": line, "exit_code": code}))
+    typer.echo(f"error: {line}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

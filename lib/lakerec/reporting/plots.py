@@ -1,0 +1,119 @@
+"""Plots as inline SVG whose ink is the page's own text colour, so that they fit light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+INK = "#010203"
+"""Stands for the text colour in matplotlib; becomes `currentColor` in the SVG."""
+ACCENT, SECOND, FAINT = "#2f7ed8", "#e07b39", "#8a94a3"
+STYLE: Any = {
+    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none", "svg.hashsalt": "lakerec",
+    "font.size": 11, "font.family": "sans-serif",
+}  # fmt: skip
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.subplots()
+    axes.patch.set_alpha(0)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None})
+    text = target.getvalue()
+    return re.sub(r"^.*?<svg", "<svg", text, flags=re.S).replace(INK, "currentColor")
+
+
+def _styled(draw: Any) -> Any:
+    """Run a drawing function under our style."""
+
+    def styled(*args: Any, **named: Any) -> str:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            found: str = draw(*args, **named)
+            return found
+
+    return styled
+
+
+@_styled
+def bars_with_intervals(
+    names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float], label: str
+) -> str:
+    """Horizontal bars, best on top, each with its 95 % interval."""
+    order = np.argsort(values)
+    figure, axes = _figure(7, 0.6 + 0.42 * len(names))
+    middle = np.asarray(values)[order]
+    spread = np.abs(np.stack([middle - np.asarray(lows)[order], np.asarray(highs)[order] - middle]))
+    colors = [ACCENT if place == len(order) - 1 else FAINT for place in range(len(order))]
+    axes.barh([names[place] for place in order], middle, xerr=spread, color=colors, ecolor=INK, capsize=3, height=0.62)
+    axes.set_xlabel(label)
+    return _svg(figure)
+
+
+@_styled
+def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Training loss (left axis) and validation NDCG@10 (right axis) by epoch; one line of each a seed."""
+    figure, axes = _figure(7, 3.2)
+    right = axes.twinx()
+    right.spines["right"].set_visible(True)
+    right.patch.set_alpha(0)
+    for name, points in curves.items():
+        epochs = [point["epoch"] for point in points]
+        axes.plot(epochs, [point["loss"] for point in points], color=FAINT, linestyle="--")
+        right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85, label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss (dashed)")
+    right.set_ylabel("validation NDCG@10 (solid)")
+    return _svg(figure)
+
+
+@_styled
+def histogram(values: np.ndarray, label: str) -> str:
+    """How many users (or sessions) have so many events; logarithmic."""
+    figure, axes = _figure(7, 2.6)
+    top = max(2.0, float(values.max()))
+    axes.hist(values, bins=np.geomspace(1, top, 30), color=ACCENT)
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.set_ylabel("count")
+    return _svg(figure)
+
+
+@_styled
+def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
+    """Items in the plane, coloured by their most common categories."""
+    figure, axes = _figure(7, 4.6)
+    names, counts = np.unique(np.asarray(groups), return_counts=True)
+    shown = [name for name in names[np.argsort(-counts)] if name][:6]
+    palette = [ACCENT, SECOND, "#3aa66f", "#b65fcf", "#d1495b", "#c9a227"]
+    of = np.asarray(groups)
+    rest = ~np.isin(of, shown)
+    axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other" if shown else "items")
+    for name, color in zip(shown, palette, strict=False):
+        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=name)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=10)
+    return _svg(figure)
+
+
+def plane(vectors: np.ndarray) -> np.ndarray:
+    """The first two principal components of the rows, float [n, 2]."""
+    centred = vectors - vectors.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    found: np.ndarray = centred @ axes[:, ::-1][:, :2]
+    return found

@@ -1,0 +1,104 @@
+"""The report: one HTML file that needs nothing else, for a manager (headline first) and an engineer (figures below)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from lakerec.columns import Metrics
+from lakerec.reporting import plots
+
+COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
+TITLES = {
+    Metrics.NDCG: "NDCG", Metrics.HIT_RATE: "HR", Metrics.RECALL: "recall", Metrics.PRECISION: "precision",
+    Metrics.F1: "F1", Metrics.MRR: "MRR", Metrics.COVERAGE: "coverage",
+}  # fmt: skip
+
+
+@dataclass
+class ReportData:
+    """What the report shows; plain values only."""
+
+    name: str
+    k: int
+    protocol: str
+    made_at: str
+    metrics: list[dict[str, Any]]
+    """Rows of eval/metrics at `k`."""
+    promotion: dict[str, Any]
+    weights: dict[str, float]
+    curves: dict[str, list[dict[str, float]]]
+    figures: dict[str, str]
+    """Label → value: users, items, events, …"""
+    quarantine: list[dict[str, Any]]
+    """reason, source, rows, example (masked)."""
+    stages: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+    """user, history (titles), items (rank, title, reason)."""
+    events_per_user: np.ndarray
+    map_points: np.ndarray | None = None
+    map_groups: list[str] = field(default_factory=list)
+
+
+def table_of(metrics: list[dict[str, Any]], wanted: str = "all") -> list[dict[str, Any]]:
+    """One row a model for a slice: metric → its row; best NDCG first."""
+    models: dict[str, dict[str, Any]] = {}
+    for row in metrics:
+        if row["slice"] == wanted:
+            models.setdefault(row["model"], {"model": row["model"]})[row["metric"]] = row
+    return sorted(models.values(), key=lambda row: -row[Metrics.NDCG]["value"])
+
+
+def render(data: ReportData, path: Path) -> Path:
+    """Write the report; the file appears whole or not at all."""
+    environment = Environment(
+        loader=PackageLoader("lakerec.reporting", "."), autoescape=select_autoescape(), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    whole = table_of(data.metrics)
+    slices = sorted({row["slice"] for row in data.metrics} - {"all"})
+    page = environment.get_template("report.html").render(
+        data=data, table=whole, columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
+        slices={name: table_of(data.metrics, name) for name in slices if not name.startswith("seed")},
+        seeds=_seeds(data.metrics),
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.write_text(page, encoding="utf-8")
+    staged.replace(path)
+    return path
+
+
+def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """NDCG of each seed and their mean, a row a model."""
+    rows = [row for row in metrics if row["slice"].startswith("seed") and row["metric"] == Metrics.NDCG]
+    models = dict.fromkeys(row["model"] for row in rows)
+    return [
+        {
+            "model": model,
+            "values": [row["value"] for row in rows if row["model"] == model and row["slice"] != "seeds"],
+            "mean": next(row for row in rows if row["model"] == model and row["slice"] == "seeds"),
+        }
+        for model in models
+    ]
+
+
+def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
+    ndcg = [row[Metrics.NDCG] for row in table]
+    made = {
+        "metrics": plots.bars_with_intervals(
+            [row["model"] for row in ndcg], [row["value"] for row in ndcg], [row["ci_low"] for row in ndcg],
+            [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
+        ),
+        "users": plots.histogram(data.events_per_user, "events of a user (log scale)"),
+    }  # fmt: skip
+    if any(data.curves.values()):
+        made["curves"] = plots.learning_curves(data.curves)
+    if data.map_points is not None:
+        made["map"] = plots.item_map(data.map_points, data.map_groups)
+    return made

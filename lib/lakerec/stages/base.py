@@ -1,0 +1,198 @@
+"""What a stage is, and how one is run: once for each combination of config, inputs and code.
+
+    key = digest(stage, config sections, input versions, stages before it, code version)
+      │ same key as the last run, outputs untouched → skipped
+      ▼
+    run(context, inputs) → Result → one row in ops/runs, one MLflow child run
+
+A stage writes its tables so that running it again with the same inputs gives the same tables: by overwrite, by merge on
+the key, or by an idempotent append. A kill at any point therefore costs time, never rows: the row in ops/runs is written
+last, and without it the next run does the stage again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakerec import __version__
+from lakerec.columns import Tables
+from lakerec.config import Config
+from lakerec.lake.contracts import CONTRACTS
+from lakerec.lake.lake import Lake
+from lakerec.registry.tracking import Tracker
+from lakerec.stages.log import event
+from lakerec.stages.progress import Progress
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+
+@dataclass
+class Context:
+    """What every stage works with."""
+
+    config: Config
+    spark: SparkSession
+    lake: Lake
+    tracker: Tracker
+    progress: Progress
+    run_id: str = ""
+    """Id of the stage run under way."""
+
+
+@dataclass
+class Result:
+    """What a stage did."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    details: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Inputs = dict[str, int]
+"""Table name → version to read."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One verb: what it reads and writes, which config it obeys, and its work."""
+
+    name: str
+    run: Callable[[Context, Inputs], Result]
+    summary: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    fingerprint: Callable[[Context], str] | None = None
+    """State outside the lake that the result depends on (raw files, encoder weights), as a digest."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one stage of a pipeline ended."""
+
+    stage: str
+    skipped: bool
+    run_id: str
+    seconds: float
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a stage has to run, and why."""
+
+    due: bool
+    why: str
+    key: str
+    inputs: Inputs
+    last: Row | None
+
+
+def last_run(lake: Lake, stage: str) -> Row | None:
+    """The newest row of a stage in ops/runs."""
+    from pyspark.sql import functions as F
+
+    runs = lake.read(Tables.RUNS).where(F.col("stage") == stage)
+    return runs.orderBy(F.col("started_at").desc()).first()
+
+
+def standing(context: Context, stage: Stage) -> Standing:
+    """Compare what the stage would run on with what it last ran on."""
+    lake = context.lake
+    versions = {table: lake.version(table) for table in (*stage.reads, *stage.writes)}
+    inputs = {table: version for table in stage.reads if (version := versions[table]) is not None}
+    before = {name: row.key if (row := last_run(lake, name)) else None for name in stage.after}
+    outside = stage.fingerprint(context) if stage.fingerprint else ""
+    digest = context.config.digest("name", "seed", *stage.sections)
+    parts = {"stage": stage.name, "config": digest, "inputs": inputs, "before": before, "outside": outside}
+    key = hashlib.sha256(json.dumps({**parts, "code": __version__}, sort_keys=True).encode()).hexdigest()[:16]
+    last = last_run(lake, stage.name)
+    if last is None:
+        return Standing(True, "never ran here", key, inputs, last)
+    outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}
+    if last.key == key and last.outputs == outputs:
+        return Standing(False, "up to date", key, inputs, last)
+    return Standing(True, _why(last, inputs, outputs, digest), key, inputs, last)
+
+
+def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
+    if last.code != __version__:
+        return f"lakerec {__version__} (was {last.code})"
+    if last.config_digest != digest:
+        return "its config changed"
+    changed = [table for table, version in inputs.items() if last.inputs.get(table) != version]
+    if changed:
+        return f"new version of {', '.join(changed)}"
+    if last.outputs != outputs:
+        return "its tables were changed by something else, or its last run was cut short"
+    return "what comes before it, or its files, changed"
+
+
+def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
+    """Run the stage unless it is up to date, and record it."""
+    now = standing(context, stage)
+    if not (now.due or force):
+        assert now.last is not None
+        event(stage.name, now.last.run_id, "up to date")
+        return Outcome(stage.name, True, now.last.run_id, 0.0, now.last.asDict())
+    context.run_id = f"{stage.name}-{uuid.uuid4().hex[:12]}"
+    started, clock = datetime.now(UTC), time.monotonic()
+    event(stage.name, context.run_id, "start", why=now.why)
+    with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
+        result = stage.run(context, now.inputs)
+        seconds = time.monotonic() - clock
+        row = _record(context, stage, now, result, seconds, started, tracked)
+        context.tracker.log_params({**_params(context.config, stage), "config_digest": row["config_digest"]})
+        context.tracker.log_metrics({**_figures(row), **result.metrics})
+        context.tracker.log_datasets(now.inputs, row["outputs"])
+    event(stage.name, context.run_id, "done", **{**_figures(row), "seconds": round(seconds, 1)})
+    return Outcome(stage.name, False, context.run_id, seconds, row)
+
+
+def _record(
+    context: Context, stage: Stage, now: Standing, result: Result, seconds: float, started: datetime, tracked: str
+) -> dict[str, Any]:
+    """Write the row in ops/runs that makes the stage count as done."""
+    lake = context.lake
+    row = {
+        "run_id": context.run_id,
+        "stage": stage.name,
+        "key": now.key,
+        "config_digest": context.config.digest("name", "seed", *stage.sections),
+        "inputs": now.inputs,
+        "outputs": {table: version for table in stage.writes if (version := lake.version(table)) is not None},
+        "rows_in": result.rows_in,
+        "rows_out": result.rows_out,
+        "rows_quarantined": result.rows_quarantined,
+        "rows_duplicate": result.rows_duplicate,
+        "seconds": seconds,
+        "details": result.details,
+        "tracking_run": tracked,
+        "started_at": started,
+        "code": __version__,
+    }
+    schema = CONTRACTS[Tables.RUNS].schema
+    values = [tuple(row[name] for name in CONTRACTS[Tables.RUNS].names)]
+    lake.append(context.spark.createDataFrame(values, schema), Tables.RUNS, context.run_id, 1)
+    return row
+
+
+def _figures(row: dict[str, Any]) -> dict[str, float]:
+    return {name: row[name] for name in ("rows_in", "rows_out", "rows_quarantined", "rows_duplicate", "seconds")}
+
+
+def _params(config: Config, stage: Stage) -> dict[str, Any]:
+    whole = config.model_dump(mode="json", by_alias=True)
+    return {section: whole[section] for section in ("name", "seed", *stage.sections)}

@@ -1,0 +1,166 @@
+"""Rank the whole catalogue for the test users with every fitted model; write lists and metrics.
+
+    test users' history (train + valid) → model → scores → items met masked → top depth → eval/predictions, eval/metrics
+
+Slices: `all`; `cold_items` (only targets with at most five earlier events, of the users who have any) and `sparse_users`
+(at most ten events); with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import functions as F
+from scipy import stats
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Metrics as MetricNames
+from lakerec.columns import Splits, Tables
+from lakerec.errors import InputError
+from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
+from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.catalog import load, seeded
+from lakerec.models.data import Histories, Holdout
+from lakerec.models.protocol import Recommender
+from lakerec.models.topk import recommend
+from lakerec.stages import arrays
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row
+
+COLD_ITEM_EVENTS = 5
+SPARSE_USER_EVENTS = 10
+COLD_ITEMS, SPARSE_USERS = "cold_items", "sparse_users"
+TRAIN_RUN = "train_run"
+"""Detail that names the train run whose models were evaluated."""
+
+
+def run(context: Context, inputs: Inputs) -> Result:
+    trained = _train_run(context, inputs)
+    ids = arrays.item_ids(context, inputs)
+    users, holdout = arrays.holdout(context, inputs, Splits.TEST)
+    cold = _cold(context, inputs, holdout, len(ids))
+    rows: list[MetricRow] = []
+    frames: list[pd.DataFrame] = []
+    fitted = sorted(Path(trained.details["folder"]).glob("*/model.json"))
+    for number, path in enumerate(fitted):
+        name = path.parent.name
+        context.progress.update(name, number, len(fitted))
+        items, scores = lists(load(path.parent), holdout.histories, context.config.evaluate.depth, len(ids))
+        rows += _metrics(context, name, items, holdout, len(ids), cold)
+        if "#" not in name:
+            frames.append(_predictions(context, name, users, ids, items, scores))
+    rows += list(_over_seeds(rows, context.config.train.seeds))
+    context.progress.spark_again()
+    _write(context, frames, rows)
+    figures = {
+        f"{row.model}_{row.metric}_at_{row.k}": row.value for row in rows if row.slice == ALL and "#" not in row.model
+    }
+    details = {"users": str(len(users)), TRAIN_RUN: trained.run_id}
+    return Result(rows_in=len(users), rows_out=sum(map(len, frames)), details=details, metrics=figures)
+
+
+def _train_run(context: Context, inputs: Inputs) -> Row:
+    """The last train run, whose models fit the data that they are to be judged on.
+
+    Raises:
+        InputError: there is none, or it saw other sequences, of which some may now be test rows.
+    """
+    row = last_run(context.lake, "train")
+    if row is None:
+        raise InputError("no model has been fitted in this lake: run `lakerec train` first")
+    changed = [table for table in inputs if row.inputs.get(table) != inputs[table]]
+    if changed:
+        raise InputError(f"{', '.join(changed)} changed since the models were fitted: run `lakerec train` first")
+    return row
+
+
+def lists(
+    model: Recommender, histories: Histories, depth: int, num_items: int, hidden: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items and scores for each history, [n, depth]; see `lakerec.models.topk.recommend`."""
+    parts = list(recommend(model, histories, depth, num_items, hidden))
+    return np.concatenate([items for _, items, _ in parts]), np.concatenate([scores for *_, scores in parts])
+
+
+def _cold(context: Context, inputs: Inputs, holdout: Holdout, num_items: int) -> Histories:
+    """The targets that few events were known of."""
+    events = np.bincount(arrays.known_until(context, inputs, Splits.VALID).histories.items, minlength=num_items)
+    ids = np.where(events <= COLD_ITEM_EVENTS, np.arange(num_items), -1)
+    return holdout.targets.renumbered(ids)
+
+
+def _metrics(
+    context: Context, name: str, items: np.ndarray, holdout: Holdout, num_items: int, cold: Histories
+) -> list[MetricRow]:
+    """Of all users and targets, of the users with short histories, and of the cold targets alone."""
+    config = context.config
+    rest = (num_items, config.evaluate.k, config.evaluate.bootstrap, config.seed)
+    users, targets = np.flatnonzero(cold.lengths), holdout.targets
+    short = {SPARSE_USERS: holdout.histories.lengths <= SPARSE_USER_EVENTS}
+    rows = evaluate_lists(name, items, targets.offsets, targets.items, *rest, short)
+    if len(users):
+        part = cold.take(users)
+        few = evaluate_lists(name, items[users], part.offsets, part.items, *rest)
+        rows += [replace(row, slice=COLD_ITEMS) for row in few if row.metric != MetricNames.COVERAGE]
+    return rows
+
+
+def _over_seeds(rows: list[MetricRow], seeds: list[int]) -> Iterator[MetricRow]:
+    """For a model with several seeds: a row for each, and their mean."""
+    whole = [row for row in rows if row.slice == ALL]
+    names = {row.model.split("#")[0] for row in whole if "#" in row.model}
+    for key in dict.fromkeys((row.model, row.metric, row.k) for row in whole if row.model in names):
+        model, metric, k = key
+        of = {row.model: row for row in whole if (row.metric, row.k) == (metric, k)}
+        same = [of[seeded(model, seed, seeds)] for seed in seeds]
+        for seed, row in zip(seeds, same, strict=True):
+            yield replace(row, model=model, slice=f"seed_{seed}")
+        values = np.array([row.value for row in same])
+        spread = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        mean = float(values.mean())
+        yield MetricRow(model, "seeds", metric, k, mean, mean - float(spread), mean + float(spread), len(values))
+
+
+def _predictions(
+    context: Context, name: str, users: np.ndarray, ids: np.ndarray, items: np.ndarray, scores: np.ndarray
+) -> pd.DataFrame:
+    shown = items >= 0
+    ranks = np.broadcast_to(np.arange(1, items.shape[1] + 1), items.shape)
+    return pd.DataFrame(
+        {
+            C.RUN_ID: context.run_id, C.MODEL: name,
+            C.USER_ID: np.broadcast_to(users[:, None], items.shape)[shown],
+            C.RANK: ranks[shown].astype(np.int32), C.ITEM_ID: ids[items[shown]], C.SCORE: scores[shown].astype(float),
+        }
+    )  # fmt: skip
+
+
+def _write(context: Context, frames: list[pd.DataFrame], rows: list[MetricRow]) -> None:
+    """Lists and metrics of this run; rows of earlier finished runs stay, those of a run cut short go."""
+    spark, lake = context.spark, context.lake
+    finished = [row[C.RUN_ID] for row in lake.read(Tables.RUNS).where("stage = 'evaluate'").select(C.RUN_ID).collect()]
+    for table in (Tables.PREDICTIONS, Tables.METRICS):
+        lake.delete(table, ~F.col(C.RUN_ID).isin(finished) if finished else F.lit(True))
+    kept = [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model]
+    metrics = spark.createDataFrame(kept, CONTRACTS[Tables.METRICS].schema)
+    lists = spark.createDataFrame(pd.concat(frames), CONTRACTS[Tables.PREDICTIONS].schema)
+    lake.append(lists, Tables.PREDICTIONS, context.run_id, 1)
+    lake.append(metrics, Tables.METRICS, context.run_id, 1)
+
+
+STAGE = Stage(
+    name="evaluate",
+    run=run,
+    summary="full-catalogue ranking on the test users",
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX),
+    writes=(Tables.PREDICTIONS, Tables.METRICS),
+    sections=("evaluate",),
+    after=("train",),
+)

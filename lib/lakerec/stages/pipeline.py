@@ -1,0 +1,56 @@
+"""The stages in order, and what it takes to run some of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lakerec.config import Config
+from lakerec.stages.base import Context, Outcome, Stage, Standing, run_stage, standing
+from lakerec.stages.progress import Progress
+
+ORDER = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend", "report")
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name; its module is imported only now, with all that it needs."""
+    found: Stage = importlib.import_module(f"lakerec.stages.{name}").STAGE
+    return found
+
+
+@contextmanager
+def opened(config: Config, progress: bool = False) -> Iterator[Context]:
+    """A Spark session, the lake and the tracker for `config`; the session ends with the block if it began here."""
+    from pyspark.sql import SparkSession
+
+    from lakerec.lake.lake import Lake
+    from lakerec.lake.session import on_databricks, spark_session
+    from lakerec.registry.tracking import Tracker
+
+    found = SparkSession.getActiveSession()
+    spark = found or spark_session(config.spark, f"lakerec {config.name}")
+    try:
+        tracker = Tracker(config.tracking, config.tracking.experiment or config.name)
+        yield Context(config, spark, Lake(spark, config.lake), tracker, Progress(progress, spark))
+    finally:
+        if found is None and not on_databricks():
+            spark.stop()
+
+
+def run(context: Context, names: Sequence[str], force: bool = False) -> list[Outcome]:
+    """Run the named stages in pipeline order, under one parent run in MLflow."""
+    ordered = [stage(name) for name in ORDER if name in names]
+    with context.tracker.pipeline("+".join(names) if len(names) < len(ORDER) else "pipeline"):
+        return [run_stage(context, each, force) for each in ordered]
+
+
+def plan(context: Context) -> list[tuple[Stage, Standing]]:
+    """Which stages would run, and why; writes nothing."""
+    return [(each, standing(context, each)) for each in map(stage, ORDER)]
+
+
+def feeders(target: Stage) -> set[str]:
+    """Stages whose tables or runs the target reads."""
+    before = {each.name for each in map(stage, ORDER) if set(each.writes) & set(target.reads)}
+    return before | set(target.after)

@@ -1,0 +1,160 @@
+"""The best model by validation becomes the challenger; the gate compares it with the champion on the same test.
+
+train's validation values → best model → registered version, alias challenger
+its test metric, the champion's on the same test → decision → row in ops/promotions → alias champion
+
+The ledger is written before the alias moves, and a version carries the run that made it: after a kill the next run
+finds the version, decides the same, and writes nothing a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Models, Splits, Tables
+from lakerec.errors import InputError, PromotionError
+from lakerec.evaluation.lists import ALL, evaluate_lists
+from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.catalog import load
+from lakerec.models.data import Holdout
+from lakerec.registry import gate
+from lakerec.registry.packaging import register
+from lakerec.stages import arrays
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.evaluate import TRAIN_RUN, lists
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row
+
+VALID = "valid_ndcg_"
+
+
+def run(context: Context, inputs: Inputs) -> Result:
+    config, name = context.config.promote, model_name(context)
+    trained, evaluated = _runs(context, inputs)
+    model = best_by_validation(dict(trained.details))
+    values = _test_values(context, evaluated.run_id)
+    champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
+    version = _registered(context, inputs, name, model, trained)
+    gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
+    if champion == version:
+        decision = gate.Decision(True, ["it is the champion already"])
+    else:
+        before = None if champion is None else _champion_value(context, inputs, name, champion)
+        baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
+        decision = gate.decide(values[model], before, baseline, config.minimum_gain)
+        _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
+    if decision.promoted:
+        gate.set_alias(context.tracker, name, gate.CHAMPION, version)
+    details = {
+        "model": model, "version": version, "promoted": str(decision.promoted).lower(),
+        "reasons": json.dumps(decision.reasons), "champion": version if decision.promoted else str(champion),
+    }  # fmt: skip
+    return Result(rows_in=1, rows_out=int(decision.promoted), details=details, metrics={"test_value": values[model]})
+
+
+def model_name(context: Context) -> str:
+    """The registered model's name."""
+    return context.config.promote.model_name or f"lakerec-{context.config.name}"
+
+
+def best_by_validation(details: dict[str, str]) -> str:
+    """The model with the highest validation NDCG@10; the test has no say in it."""
+    values = {key.removeprefix(VALID): float(value) for key, value in details.items() if key.startswith(VALID)}
+    return max((name for name in values if "#" not in name), key=values.__getitem__)
+
+
+def _runs(context: Context, inputs: Inputs) -> tuple[Row, Row]:
+    """The last train run and the evaluation of its models on the present test.
+
+    Raises:
+        InputError: there is none, or what was evaluated is not what was trained last or not on this test.
+    """
+    trained, evaluated = last_run(context.lake, "train"), last_run(context.lake, "evaluate")
+    if trained is None or evaluated is None:
+        raise InputError("nothing to promote: run `lakerec train` and `lakerec evaluate` first")
+    if evaluated.details.get(TRAIN_RUN) != trained.run_id:
+        raise InputError("eval/metrics is of an earlier train run than the last one: run `lakerec evaluate` first")
+    if evaluated.inputs.get(Tables.SEQUENCES) != inputs[Tables.SEQUENCES]:
+        raise InputError(
+            "gold/sequences has changed since eval/metrics was written: run `lakerec train` and `lakerec evaluate` first"
+        )
+    return trained, evaluated
+
+
+def _test_values(context: Context, run_id: str) -> dict[str, float]:
+    """The promoted metric of each model on the test users."""
+    config = context.config.promote
+    rows = context.lake.read(Tables.METRICS).where(
+        (F.col(C.RUN_ID) == run_id) & (F.col(C.SLICE) == ALL) & (F.col(C.METRIC) == config.metric) & (F.col(C.K) == config.k)
+    )
+    values = {row[C.MODEL]: float(row[C.VALUE]) for row in rows.collect()}
+    if not values:
+        raise PromotionError(f"promote.k: {config.metric}@{config.k} was not evaluated: add {config.k} to evaluate.k")
+    return values
+
+
+def _registered(context: Context, inputs: Inputs, name: str, model: str, trained: Row) -> str:
+    """The version of this train run's model, registered unless an earlier try came so far."""
+    found = gate.version_with(context.tracker, name, TRAIN_RUN, trained.run_id)
+    if found is not None:
+        return found
+    tags = {TRAIN_RUN: trained.run_id, "model": model}
+    return register(
+        context.tracker, name, load(Path(trained.details["folder"]) / model), arrays.item_ids(context, inputs), tags
+    )
+
+
+def _champion_value(context: Context, inputs: Inputs, name: str, version: str) -> float:
+    """The champion's metric on the present test, measured anew; items are matched by their external ids."""
+    config = context.config.promote
+    champion, its_ids = gate.registered(context.tracker, name, version)
+    ids = arrays.item_ids(context, inputs)
+    there, back = arrays.renumbering(ids, its_ids), arrays.renumbering(its_ids, ids)
+    _, holdout = arrays.holdout(context, inputs, Splits.TEST)
+    asked = Holdout(holdout.histories.renumbered(there), holdout.targets)
+    items, _ = lists(champion, asked.histories, context.config.evaluate.depth, len(its_ids), np.flatnonzero(back < 0))
+    shown = np.where(items >= 0, back[items], -1)
+    rows = evaluate_lists(
+        gate.CHAMPION, shown, asked.targets.offsets, asked.targets.items, len(ids), [config.k],
+        context.config.evaluate.bootstrap, context.config.seed,
+    )  # fmt: skip
+    return next(row.value for row in rows if row.metric == config.metric)
+
+
+def _ledger(
+    context: Context,
+    name: str,
+    version: str,
+    champion: str | None,
+    decision: gate.Decision,
+    value: float,
+    before: float | None,
+    evaluated: str,
+) -> None:
+    """One row in ops/promotions, whatever was decided; the same decision taken again after a kill adds none."""
+    config = context.config.promote
+    decided = (name, version, champion, decision.promoted, config.metric, config.k, value, before, decision.reasons)
+    row = (datetime.now(UTC), *decided, context.run_id)
+    frame = context.spark.createDataFrame([row], CONTRACTS[Tables.PROMOTIONS].schema)
+    same = hashlib.sha256(json.dumps([evaluated, *decided]).encode()).hexdigest()[:16]
+    context.lake.append(frame, Tables.PROMOTIONS, f"promote-{same}", 1)
+
+
+STAGE = Stage(
+    name="promote",
+    run=run,
+    summary="the gate: champion only if better",
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.METRICS),
+    writes=(Tables.PROMOTIONS,),
+    sections=("promote", "tracking"),
+    after=("train", "evaluate"),
+)

@@ -1,0 +1,76 @@
+"""Lists for every user from the champion: exact top-K over the catalogue, met items left out, a reason for each."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Splits, Tables
+from lakerec.errors import InputError
+from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.topk import recommend
+from lakerec.registry import gate
+from lakerec.serving.reasons import reasons
+from lakerec.stages import arrays
+from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.promote import model_name
+
+
+def run(context: Context, inputs: Inputs) -> Result:
+    name = model_name(context)
+    version = gate.alias_version(context.tracker, name, gate.CHAMPION)
+    if version is None:
+        raise InputError(f"no champion of {name} is registered: run `lakerec promote` first, and see ops/promotions")
+    model, its_ids = gate.registered(context.tracker, name, version)
+    users, ids = arrays.known_until(context, inputs, Splits.TEST), arrays.item_ids(context, inputs)
+    back = arrays.renumbering(its_ids, ids)
+    histories = users.histories.renumbered(arrays.renumbering(ids, its_ids))
+    vectors = arrays.item_vectors(context, inputs, len(ids))
+    titles, categories = arrays.descriptions(context, inputs)
+    stamp = (f"{name}/{version}", datetime.now(UTC))
+    frames = []
+    for part, found, scores in recommend(
+        model, histories, context.config.recommend.k, len(its_ids), np.flatnonzero(back < 0)
+    ):
+        context.progress.update("users", part.start, len(users.ids))
+        items = np.where(found >= 0, back[found], -1)
+        met = [users.histories.row(user) for user in range(part.start, part.stop)]
+        why = [reasons(row, own, vectors, titles, categories) for row, own in zip(items, met, strict=True)]
+        frames.append(_frame(users.ids[part], ids, items, scores, why, stamp))
+    context.progress.spark_again()
+    rows = pd.concat(frames)
+    written = context.spark.createDataFrame(rows, CONTRACTS[Tables.RECOMMENDATIONS].schema)
+    context.lake.overwrite(written, Tables.RECOMMENDATIONS)
+    return Result(rows_in=len(users.ids), rows_out=len(rows), details={"model": stamp[0]})
+
+
+def _frame(
+    users: np.ndarray,
+    ids: np.ndarray,
+    items: np.ndarray,
+    scores: np.ndarray,
+    why: list[list[str]],
+    stamp: tuple[str, datetime],
+) -> pd.DataFrame:
+    rows, ranks = np.nonzero(items >= 0)
+    return pd.DataFrame(
+        {
+            C.USER_ID: users[rows], C.RANK: (ranks + 1).astype(np.int32), C.ITEM_ID: ids[items[rows, ranks]],
+            C.SCORE: scores[rows, ranks].astype(float), C.REASON: [text for texts in why for text in texts],
+            C.MODEL_VERSION: stamp[0], C.GENERATED_AT: stamp[1],
+        }
+    )  # fmt: skip
+
+
+STAGE = Stage(
+    name="recommend",
+    run=run,
+    summary="lists for every user, each with a reason",
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEMS, Tables.ITEM_VECTORS, Tables.PROMOTIONS),
+    writes=(Tables.RECOMMENDATIONS,),
+    sections=("recommend", "promote"),
+    after=("promote",),
+)

@@ -1,0 +1,108 @@
+"""What a verb prints at its end: stages, metrics, one user's list, and where to look further."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Metrics, Tables
+from lakerec.reporting.report import COLUMNS, TITLES, table_of
+from lakerec.stages.base import Context, Outcome, last_run
+from lakerec.stages.examples import examples
+from lakerec.stages.report import report_path
+
+SHORT = {Metrics.PRECISION: "prec", Metrics.COVERAGE: "cover"}
+FIGURES = ("rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
+
+
+def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """A machine-readable result of the stages that were asked for."""
+    names = {outcome.stage for outcome in outcomes}
+    result: dict[str, Any] = {"name": context.config.name, "stages": [_stage(outcome) for outcome in outcomes]}
+    if "evaluate" in names:
+        result |= {"k": context.config.promote.k, "metrics": _metrics(context)}
+    if "recommend" in names:
+        result["example"] = next(iter(examples(context, {}, users=1)), None)
+    if "report" in names:
+        result["report"] = str(report_path(context))
+    result["mlflow"] = f"mlflow ui --backend-store-uri {context.config.tracking.uri}"
+    return result
+
+
+def _stage(outcome: Outcome) -> dict[str, Any]:
+    figures = {name: outcome.row[name] for name in FIGURES}
+    base = {"stage": outcome.stage, "skipped": outcome.skipped, "run_id": outcome.run_id}
+    return {**base, "seconds": round(outcome.seconds, 1), **figures, "details": outcome.row["details"]}
+
+
+def _metrics(context: Context) -> list[dict[str, Any]]:
+    row = last_run(context.lake, "evaluate")
+    assert row is not None, "evaluate has just run"
+    rows = context.lake.read(Tables.METRICS).where(
+        (F.col(C.RUN_ID) == row.run_id) & (F.col(C.K) == context.config.promote.k)
+    )
+    return [found.asDict() for found in rows.collect()]
+
+
+def print_summary(result: dict[str, Any]) -> None:
+    """Print it for people; fits 80 columns."""
+    console = Console(highlight=False)
+    console.print(_stage_table(result["stages"]))
+    if "metrics" in result:
+        console.print(_metric_table(result["metrics"], result["k"]))
+    if result.get("example"):
+        _print_example(console, result["example"])
+    if "report" in result:
+        console.print(Text(f"Report  {result['report']}"), soft_wrap=True)
+    console.print(Text(f"MLflow  {result['mlflow']}"), soft_wrap=True)
+
+
+def _stage_table(stages: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for name in ("stage", "rows in", "kept", "refused", "repeats", "seconds"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for stage in stages:
+        seconds = "up to date" if stage["skipped"] else f"{stage['seconds']:.1f}"
+        table.add_row(stage["stage"], *[f"{stage[name]:,}" for name in FIGURES], seconds)
+    return table
+
+
+def _metric_table(metrics: list[dict[str, Any]], k: int) -> Table:
+    """Model × metric, values without their leading zero so that all seven fit."""
+    table = Table(box=None, padding=(0, 1), title=f"Test users, full ranking, @{k}, ± 95 % interval", title_justify="left")
+    table.add_column("model")
+    for name in COLUMNS:
+        table.add_column(SHORT.get(name, TITLES[name]), justify="right")
+    for row in table_of(metrics):
+        cells = [_cell(row[name]) for name in COLUMNS]
+        table.add_row(row["model"], *cells)
+    return table
+
+
+def _cell(row: dict[str, Any]) -> Text:
+    value = Text(_short(row["value"], 4))
+    if row["ci_low"] is not None:
+        value.append(f"\n±{_short((row['ci_high'] - row['ci_low']) / 2, 4)}", style="dim")
+    return value
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def _print_example(console: Console, example: dict[str, Any]) -> None:
+    console.print(Text(f"\nFor user {example['user']}, who last met {', '.join(example['history'][:3])}:"))
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(justify="right")
+    table.add_column(max_width=30)
+    table.add_column(style="dim")
+    for item in example["items"]:
+        table.add_row(str(item["rank"]), Text(item["title"]), Text(item["reason"]))
+    console.print(table)
+    console.print()

@@ -1,0 +1,187 @@
+"""Fit every recommender: on train with validation to choose, then on train + valid for the test.
+
+    simple models   fit(train) → validation NDCG@10      fit(train + valid) → saved
+    sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
+    blend           weights on the validation scores of the models fitted on train; members are the refitted ones
+
+Test rows are never read. Models are saved under <folder>/<run id>/<model>, those of further seeds under sequence#<seed> and
+blend#<seed>; a blend points to its members. Folders of runs before the last finished one are removed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lakerec.columns import Models, Splits, Tables
+from lakerec.errors import ConfigError
+from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
+from lakerec.models.catalog import build, load, seeded, shape_of
+from lakerec.models.data import Holdout, TrainingData
+from lakerec.models.protocol import Recommender
+from lakerec.models.ranking import mask_seen, mean_ndcg
+from lakerec.stages import arrays
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.log import event
+from lakerec.training.fit import VALIDATION_K, Task, fit, save_inputs
+from lakerec.training.launcher import launch
+from lakerec.training.loop import EpochResult, Recipe
+
+NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
+"""Models that `fit` on a table alone cannot fit."""
+VALIDATION_CELLS = 50_000_000
+"""Users × items that validation scores hold, at most: 200 MB a model, since the blend needs all of them at once."""
+
+
+def run(context: Context, inputs: Inputs) -> Result:
+    job = Job(context, inputs)
+    for name in (name for name in context.config.train.models if name not in NEEDS_MORE):
+        job.fit_simple(name)
+    if Models.SEQUENCE in context.config.train.models:
+        for seed in context.config.train.seeds:
+            job.fit_sequence(seed)
+    if Models.BLEND in context.config.train.models:
+        job.fit_blend()
+    shutil.rmtree(job.scratch, ignore_errors=True)
+    values = {f"valid_ndcg_{name}": value for name, value in job.values.items()}
+    details = {"folder": str(job.folder), "curves": json.dumps(job.curves), "ranks": str(job.ranks)}
+    details |= {"weights": json.dumps(job.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
+    context.tracker.log_dict({"curves": job.curves, "blend_weights": job.weights, "validation": job.values}, "train.json")
+    return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
+
+
+def models_folder(context: Context) -> Path:
+    """Where fitted models go; every rank of a cluster must see it.
+
+    Raises:
+        ConfigError: catalog mode, or a lake that is no local path, and no `train.folder`.
+    """
+    config = context.config
+    if config.train.folder is not None:
+        return Path(config.train.folder)
+    root = context.lake.root
+    if root is None or not root.startswith("/"):
+        raise ConfigError("train.folder: name a folder that driver and workers share, such as /dbfs/... or /Volumes/...")
+    return Path(root).parent / "models"
+
+
+def _tidy(context: Context, new: Path) -> None:
+    """Remove models of runs that nothing points to: not this one's, not the last finished one's."""
+    last = last_run(context.lake, "train")
+    kept = {new, Path(last.details["folder"])} if last else {new}
+    for folder in new.parent.glob("train-*"):
+        if folder not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Job:
+    """One train run: its data, and what has been fitted so far."""
+
+    def __init__(self, context: Context, inputs: Inputs) -> None:
+        self.context, self.config = context, context.config.train
+        self.folder = models_folder(context).resolve() / context.run_id
+        self.scratch = self.folder / ".scratch"
+        """What only this run needs: the holdout that ranks validate on, and models fitted on train alone."""
+        _tidy(context, self.folder)
+        num_items = len(arrays.item_ids(context, inputs))
+        vectors = arrays.item_vectors(context, inputs, num_items)
+        train, both = (arrays.known_until(context, inputs, split) for split in (Splits.TRAIN, Splits.VALID))
+        self.train = TrainingData(train.histories, num_items, vectors)
+        self.both = TrainingData(both.histories, num_items, vectors)
+        users = max(1, min(self.config.validation_users, VALIDATION_CELLS // num_items))
+        self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
+        self.files = context.lake.live_files(Tables.SEQUENCES, inputs[Tables.SEQUENCES])
+        self.events = len(both.histories.items)
+        self.values: dict[str, float] = {}
+        self.scores: dict[str, np.ndarray] = {}
+        self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.weights: dict[str, float] = {}
+        self.ranks, self.epochs = 1, 1
+
+    def fit_simple(self, name: str) -> None:
+        """Validate on train, refit on train + valid, save."""
+        if name == Models.CONTENT and self.train.item_vectors is None:
+            raise ConfigError("train.models: `content` needs item vectors: run `lakerec embed` first, or leave it out")
+        if name == Models.EASE and self.train.num_items > self.config.dense_items:
+            event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
+            return
+        self.context.progress.update(name, len(self.values), len(self.config.models))
+        trial = build(name, self.config)
+        trial.fit(self.train)
+        self._judge(name, trial)
+        final = build(name, self.config)
+        final.fit(self.both)
+        final.save(self.folder / name)
+
+    def fit_sequence(self, seed: int) -> None:
+        """Early stop on valid chooses the epochs, with the first seed; every seed's refit on train + valid runs as many."""
+        shared = self.scratch / "inputs.safetensors"
+        if not shared.is_file():
+            save_inputs(shared, self.train.item_vectors, self.holdout)
+        name = seeded(Models.SEQUENCE, seed, self.config.seeds)
+        if seed == self.config.seeds[0]:
+            trial = self._task(shared, Splits.TRAIN, seed, f"{self.scratch.name}/sequence")
+            chosen = self._launch(trial, "sequence on train")
+            self.curves[name], self.ranks, self.epochs = chosen["curve"], chosen["ranks"], chosen["best_epoch"]
+            for point in chosen["curve"]:
+                self.context.tracker.log_metrics({"loss": point["loss"], "valid_ndcg": point["value"]}, point["epoch"])
+            self._judge(name, load(Path(trial.output)))
+        final = self._task(shared, Splits.VALID, seed, name, stop_after=self.epochs)
+        self._launch(final, f"sequence on train + valid, seed {seed}")
+
+    def fit_blend(self) -> None:
+        """Weights from the first seed's validation scores serve every seed."""
+        first = Models.SEQUENCE if Models.SEQUENCE in self.scores else max(self.values, key=self.values.__getitem__)
+        self.weights = fit_weights(self.scores, self.holdout, first)
+        names = [name for name, weight in self.weights.items() if weight]
+        for seed in self.config.seeds:
+            own = {Models.SEQUENCE: seeded(Models.SEQUENCE, seed, self.config.seeds)}
+            folders = {name: own.get(name, name) for name in names}
+            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights)
+            places = {name: f"../{folder}" for name, folder in folders.items()}
+            blend.save_beside(self.folder / seeded(Models.BLEND, seed, self.config.seeds), places)
+        self.values[Models.BLEND] = cross_fitted_value(self.scores, self.holdout, first)
+
+    def _judge(self, name: str, model: Recommender) -> None:
+        scores = model.score(self.holdout.histories)
+        self.scores[name] = standardise(scores)
+        self.values[name] = mean_ndcg(mask_seen(scores, self.holdout.histories), self.holdout.targets, VALIDATION_K)
+
+    def _task(self, shared: Path, until: str, seed: int, output: str, stop_after: int | None = None) -> Task:
+        config = self.config
+        recipe = Recipe(
+            epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+        return Task(
+            files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
+            num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
+            recipe=asdict(recipe), validate=stop_after is None, stop_after=stop_after, gpu=config.gpus_per_rank > 0,
+        )  # fmt: skip
+
+    def _launch(self, task: Task, what: str) -> dict[str, Any]:
+        total = task.stop_after or self.config.epochs
+
+        def show(point: EpochResult) -> None:
+            self.context.progress.update(f"{what}, epoch", point.epoch, total)
+
+        config, spark = self.config, self.context.spark
+        alone = config.ranks == 1 and str(spark.sparkContext.master).startswith("local")
+        found: dict[str, Any] = (
+            fit(asdict(task), show) if alone else launch(fit, asdict(task), config.ranks, config.gpus_per_rank, spark)
+        )
+        return found
+
+
+STAGE = Stage(
+    name="train",
+    run=run,
+    summary="fit on train, choose on valid, refit for the test",
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS),
+    sections=("train",),
+)

@@ -1,0 +1,210 @@
+"""The whole pipeline on a small shop: rows add up, a rerun does nothing, what is new is added once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lakerec.columns import Models, Tables
+from lakerec.errors import EmptyDataError, InputError
+from lakerec.stages import pipeline, planning
+
+from tests import shop
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def whole(spark, tmp_path_factory):
+    """Config and outcomes of one run of every stage."""
+    config = shop.config(tmp_path_factory.mktemp("shop"))
+    with pipeline.opened(config) as context:
+        yield config, context, pipeline.run(context, pipeline.ORDER)
+
+
+def rows(context, table, *columns):
+    return sorted(tuple(row) for row in context.lake.read(table).select(*columns).collect())
+
+
+def test_rows_in_are_good_refused_and_repeats(whole):
+    _, context, outcomes = whole
+    ingest = outcomes[0].row
+    assert (ingest["details"]["events.rows_in"], ingest["details"]["events.good"]) == ("324", "320")
+    assert (ingest["rows_quarantined"], ingest["rows_duplicate"]) == (3, 1)
+    refused = rows(context, Tables.QUARANTINE, "source", "reasons")
+    assert sorted(reason for _, reasons in refused for reason in reasons) == [
+        "event_time_unparsable", "item_id_missing", "malformed_row",
+    ]  # fmt: skip
+
+
+def test_every_user_has_one_row_a_split_and_the_last_event_is_test(whole):
+    _, context, _ = whole
+    splits = rows(context, Tables.SEQUENCES, "split")
+    assert {name: splits.count((name,)) for name in ("train", "valid", "test")} == {
+        "train": 40,
+        "valid": 40,
+        "test": 40,
+    }
+    last = context.lake.read(Tables.INTERACTIONS).groupBy("user_id").agg({"position": "max"})
+    joined = context.lake.read(Tables.INTERACTIONS).join(last, "user_id").where("position = `max(position)`")
+    assert {row.split for row in joined.collect()} == {"test"}
+
+
+def test_lists_hold_no_item_that_the_user_met_and_ranks_from_one(whole):
+    _, context, _ = whole
+    met = {
+        (user, item)
+        for user, item, split in rows(context, Tables.INTERACTIONS, "user_id", "item_id", "split")
+        if split != "test"
+    }
+    predicted = rows(context, Tables.PREDICTIONS, "model", "user_id", "rank", "item_id")
+    assert {model for model, *_ in predicted} == {
+        Models.POPULAR,
+        Models.EASE,
+        Models.CONTENT,
+        Models.SEQUENCE,
+        Models.BLEND,
+    }
+    assert not any((user, item) in met for _, user, _, item in predicted)
+    ranks = [rank for model, user, rank, _ in predicted if (model, user) == (Models.EASE, "c0")]
+    assert ranks == list(range(1, len(ranks) + 1))
+
+
+def test_metrics_are_those_of_the_lists_in_the_table(whole):
+    """NDCG@10 and HR@10 worked out again from eval/predictions and gold/interactions alone."""
+    import math
+
+    _, context, _ = whole
+    target = {
+        user: item
+        for user, item, split in rows(context, Tables.INTERACTIONS, "user_id", "item_id", "split")
+        if split == "test"
+    }
+    met = {
+        (user, item)
+        for user, item, split in rows(context, Tables.INTERACTIONS, "user_id", "item_id", "split")
+        if split != "test"
+    }
+    judged = {user for user, item in target.items() if (user, item) not in met}
+    for model in (Models.EASE, Models.SEQUENCE):
+        ranks = {
+            user: rank
+            for name, user, rank, item in rows(context, Tables.PREDICTIONS, "model", "user_id", "rank", "item_id")
+            if name == model and target[user] == item and rank <= 10
+        }
+        found = {
+            row.metric: row.value
+            for row in context.lake.read(Tables.METRICS).where(f"model = '{model}' and slice = 'all'").collect()
+        }
+        assert found["hit_rate"] == pytest.approx(len(ranks) / len(judged))
+        assert found["ndcg"] == pytest.approx(sum(1 / math.log2(rank + 1) for rank in ranks.values()) / len(judged))
+
+
+def test_every_user_is_served_ten_items_with_reasons_by_the_champion(whole):
+    _, context, _ = whole
+    served = rows(context, Tables.RECOMMENDATIONS, "user_id", "rank", "reason", "model_version")
+    assert len(served) == 400
+    assert all(reason for _, _, reason, _ in served)
+    assert {version for *_, version in served} == {"lakerec-shop/1"}
+    assert rows(context, Tables.PROMOTIONS, "challenger", "promoted") == [("1", True)]
+
+
+def test_the_champion_answers_from_mlflow_in_a_process_without_spark(whole, tmp_path):
+    config, _, _ = whole
+    code = (
+        "import sys; sys.modules['pyspark'] = None; sys.modules['petastorm'] = None\n"
+        "import mlflow, pandas as pd\n"
+        f"mlflow.set_tracking_uri({config.tracking.uri!r})\n"
+        "model = mlflow.pyfunc.load_model('models:/lakerec-shop@champion')\n"
+        "asked = pd.DataFrame({'items': [['p0', 'p1', 'never seen'], []]})\n"
+        "found = model.predict(asked, params={'k': 3})\n"
+        "print(found.to_json(orient='records'))\n"
+    )
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert [(row["row"], row["rank"]) for row in found] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert not {"p0", "p1"} & {row["item_id"] for row in found if row["row"] == 0}
+
+
+def test_mlflow_has_a_parent_run_with_a_child_a_stage(whole):
+    _, context, _ = whole
+    runs = context.tracker.client.search_runs([context.tracker.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.info.run_name: run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[-1].info.run_id}
+    assert set(children) == set(pipeline.ORDER)
+    train = children["train"]
+    assert train.data.params["train.dims"] == "16"
+    assert [point.step for point in context.tracker.client.get_metric_history(train.info.run_id, "valid_ndcg")] == [
+        1,
+        2,
+    ]
+    assert train.data.tags["input.gold/sequences"].isdigit()
+    assert "report.html" in {file.path for file in context.tracker.client.list_artifacts(children["report"].info.run_id)}
+
+
+def test_a_second_run_does_nothing_and_the_plan_says_so(whole):
+    config, context, _ = whole
+    before = {table: context.lake.version(table) for table in (Tables.BRONZE_EVENTS, Tables.PREDICTIONS, Tables.RUNS)}
+    assert all(outcome.skipped for outcome in pipeline.run(context, pipeline.ORDER))
+    planned = planning.plan(config)
+    assert not any(step["due"] for step in planned["stages"])
+    assert planned["embed"] == {"texts": 0, "tokens": 0}
+    assert before == {table: context.lake.version(table) for table in before}
+
+
+def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
+    config, _, _ = whole
+    page = (Path(config.lake.root).parent / "report.html").read_text()
+    assert "ranks best on the test users" in page and "because of" in page and "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert "c1,p1,soon,1" not in page
+
+
+def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path):
+    config = shop.config(tmp_path)
+    stages = ("ingest", "clean", "featurize", "embed")
+    with pipeline.opened(config) as context:
+        pipeline.run(context, stages)
+        day = tmp_path / "raw" / "events" / "day-2.csv"
+        day.write_text("customer,product,at,quantity\nc0,p0,2024-01-01 10:00:00,1\nc0,new,2024-02-01 10:00:00,1\n")
+        assert [step["due"] for step in planning.plan(config)["stages"]][:4] == [True] * 4
+        second = pipeline.run(context, stages)
+        assert (second[0].row["rows_in"], second[0].row["rows_out"], second[0].row["rows_duplicate"]) == (2, 1, 1)
+        assert second[3].row["details"]["encoded"] == "1"
+        assert context.lake.read(Tables.BRONZE_EVENTS).count() == 321
+        index = dict(context.lake.read(Tables.ITEM_INDEX).collect())
+        assert index["new"] == len(index) - 1
+
+
+def test_a_changed_mapping_rebuilds_the_source(spark, tmp_path):
+    config = shop.config(tmp_path)
+    with pipeline.opened(config) as context:
+        pipeline.run(context, ["ingest"])
+    source = config.source.model_copy(
+        update={"events": config.source.events.model_copy(update={"defaults": {"event_type": "sale"}})}
+    )
+    with pipeline.opened(config.model_copy(update={"source": source})) as context:
+        pipeline.run(context, ["ingest"])
+        assert {row.event_type for row in context.lake.read(Tables.BRONZE_EVENTS).collect()} == {"sale"}
+        assert context.lake.read(Tables.BRONZE_EVENTS).count() == 320
+        assert context.lake.read(Tables.QUARANTINE).count() == 3
+
+
+def test_a_time_column_that_never_parses_is_the_users_mistake(spark, tmp_path):
+    config = shop.config(tmp_path, "source.events.time_format=dd/MM/yyyy")
+    with pipeline.opened(config) as context, pytest.raises(InputError, match=r"no value parses as a time.*2024-01-"):
+        pipeline.run(context, ["ingest"])
+    assert not (tmp_path / "lake" / "bronze").exists()
+
+
+def test_when_every_row_is_bad_the_run_stops(spark, tmp_path):
+    config = shop.config(tmp_path)
+    (tmp_path / "raw" / "events" / "day-1.csv").write_text("customer,product,at,quantity\nc1,,2024-01-01 10:00:00,1\n")
+    with pipeline.opened(config) as context, pytest.raises(EmptyDataError, match="not one of 33 rows"):
+        pipeline.run(context, ["ingest"])

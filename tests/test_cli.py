@@ -1,0 +1,93 @@
+"""The command line's contract: verbs, exit codes, one line for a mistake, machine-readable answers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lakerec import cli
+from lakerec.stages.pipeline import ORDER
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(capsys, *words):
+    """Exit code, standard output and standard error of a call."""
+    try:
+        cli.main(words)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_verbs_are_the_stages_in_pipeline_order():
+    assert tuple(cli.STAGES) == ORDER
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ingest"], "Missing option '--conf'"),
+        (["ingets"], "No such command 'ingets'"),
+        (["run", "--conf", "nowhere.yaml"], "config file not found: nowhere.yaml"),
+        (["run", "--conf", "{demo}", "--set", "train.epoch=1"], "unknown key `train.epoch`; did you mean `epochs`?"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_2(capsys, words, message):
+    words = [word.format(demo=ROOT / "conf" / "demo.yaml") for word in words]
+    code, out, err = call(capsys, *words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_json_reports_a_mistake_as_an_object(capsys):
+    code, out, _ = call(capsys, "run", "--conf", "nowhere.yaml", "--json")
+    assert code == 2
+    assert json.loads(out)["exit_code"] == 2
+
+
+def test_no_java_is_one_line_with_the_command_for_each_system(tmp_path):
+    conf = tmp_path / "conf.yaml"
+    conf.write_text("name: x\nlake: {root: lake}\nspark: {master: 'local[1]'}\nsource: {events: {path: e.csv}}\n")
+    environment = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "lakerec.cli", "ingest", "--conf", str(conf)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    for advice in ("Java was not found", "apt-get install", "brew install", "conda install"):
+        assert advice in line
+    assert not (tmp_path / "lake").exists()
+
+
+def test_doctor_answers_for_the_demo(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, out, _ = call(capsys, "doctor", "--conf", "conf/demo.yaml", "--json")
+    found = {check["check"]: check["ok"] for check in json.loads(out)["checks"]}
+    assert found["Java"] and found["encoder"] and found["config"]
+
+
+def test_doctor_names_what_is_missing_and_exits_2(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = [
+        "doctor",
+        "--conf",
+        "conf/demo.yaml",
+        "--set",
+        "encoder.model=no/such",
+        "--set",
+        "source.events.path=nowhere",
+    ]
+    code, out, _ = call(capsys, *words)
+    assert code == 2
+    assert "`no/such` was not found" in " ".join(out.split())
+
+
+def test_version(capsys):
+    from lakerec import __version__
+
+    assert call(capsys, "--version")[1].strip() == __version__

@@ -1,0 +1,59 @@
+"""The bundle's job against the databricks-sdk's own dataclasses: no key unknown, every reference resolved."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from databricks.sdk.service.jobs import JobCluster, Task
+from lakerec import cli
+from lakerec.config import load_config
+
+ROOT = Path(__file__).parents[1]
+JOB = yaml.safe_load((ROOT / "conf" / "databricks" / "job.yml").read_text())["resources"]["jobs"]["lakerec"]
+BUNDLE = yaml.safe_load((ROOT / "databricks.yml").read_text())
+
+
+@pytest.mark.parametrize("task", JOB["tasks"], ids=lambda task: task["task_key"])
+def test_a_task_says_nothing_that_the_sdk_does_not_know(task):
+    assert Task.from_dict(task).as_dict() == task
+
+
+@pytest.mark.parametrize("cluster", JOB["job_clusters"], ids=lambda cluster: cluster["job_cluster_key"])
+def test_a_cluster_says_nothing_that_the_sdk_does_not_know(cluster):
+    assert JobCluster.from_dict(cluster).as_dict() == cluster
+
+
+def test_tasks_are_the_verbs_in_order_each_after_the_one_before():
+    tasks = [Task.from_dict(task) for task in JOB["tasks"]]
+    assert [task.task_key for task in tasks] == list(cli.STAGES)
+    for before, task in pairwise(tasks):
+        assert [found.task_key for found in task.depends_on] == [before.task_key]
+    for task in tasks:
+        wheel = task.python_wheel_task
+        assert (wheel.package_name, wheel.entry_point, wheel.parameters[0]) == ("lakerec", "lakerec", task.task_key)
+
+
+def test_embed_and_train_run_on_the_gpu_cluster_and_all_clusters_exist():
+    known = {cluster["job_cluster_key"] for cluster in JOB["job_clusters"]}
+    used = {task["task_key"]: task["job_cluster_key"] for task in JOB["tasks"]}
+    assert set(used.values()) == known
+    assert {verb for verb, cluster in used.items() if cluster == "gpu"} == {"embed", "train"}
+
+
+def test_every_variable_is_declared_and_both_targets_are_there():
+    text = (ROOT / "conf" / "databricks" / "job.yml").read_text()
+    for name in BUNDLE["variables"]:
+        assert f"${{var.{name}}}" in text
+    assert set(BUNDLE["targets"]) == {"dev", "prod"}
+    assert BUNDLE["artifacts"]["wheel"]["type"] == "whl"
+
+
+def test_the_jobs_config_loads_with_the_jobs_own_overrides():
+    config = load_config(ROOT / "conf" / "databricks" / "pipeline.yaml", ["lake.catalog=c", "lake.schema=s"], {})
+    assert (config.lake.catalog, config.lake.schema_name, config.encoder.gpus_per_task, config.train.ranks) == (
+        "c",
+        "s",
+        1,
+        2,
+    )

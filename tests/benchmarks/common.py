@@ -1,0 +1,39 @@
+"""What the benchmarks share: the result file of one benchmark, and timing both sides alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("build/bench")
+
+
+def seconds(work: Callable[[], Any], runs: int = 3) -> float:
+    """Median wall time of `work` after one run that warms it up."""
+    work()
+    found = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def write(
+    name: str, ours: float, peer: float, unit: str, packages: list[str], higher_is_better: bool = True, **more: Any
+) -> None:
+    """Write build/bench/<name>.json and print it."""
+    result = {
+        "name": name, "ours": ours, "peer": peer, "unit": unit,
+        "ratio": ours / peer if higher_is_better else peer / ours,
+        "cores": len(os.sched_getaffinity(0)), "versions": {package: version(package) for package in packages}, **more,
+    }  # fmt: skip
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))

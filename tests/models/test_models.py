@@ -82,6 +82,15 @@ def test_item_cf_keeps_the_nearest_items_only():
     assert np.flatnonzero(model.weights.toarray()[:, 1]).tolist() == [0]
 
 
+def test_item_cf_is_the_same_however_many_columns_are_worked_on_at_once(monkeypatch):
+    histories = Histories.from_lists([np.random.default_rng(n).permutation(20)[:6].tolist() for n in range(30)])
+    whole, parts = ItemCF(neighbours=4), ItemCF(neighbours=4)
+    whole.fit(TrainingData(histories, 20))
+    monkeypatch.setattr("lakerec.models.linear.COLUMNS_AT_ONCE", 3)
+    parts.fit(TrainingData(histories, 20))
+    np.testing.assert_array_equal(parts.weights.toarray(), whole.weights.toarray())
+
+
 def test_ease_minimises_its_objective_with_a_zero_diagonal():
     model = Ease(regularization=2.0)
     model.fit(TrainingData(HISTORIES, ITEMS))
@@ -112,12 +121,6 @@ def test_sequence_sees_the_order_and_no_future():
     first = model.network(torch.tensor([[0, 1, 2, 3]]), table)[0, :2]
     second = model.network(torch.tensor([[0, 1, 5, 5]]), table)[0, :2]
     torch.testing.assert_close(first, second)
-
-
-def test_an_item_never_trained_is_scored_from_its_text(data):
-    model = Sequence.fresh(SMALL, data, 1)
-    assert not model.network.delta.detach().any()
-    assert np.unique(model.score(Histories.from_lists([[0]]))[0]).size == ITEMS
 
 
 def test_reduced_vectors_keep_zero_rows_and_likeness_and_have_one_sign():

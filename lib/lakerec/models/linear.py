@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import lapack
 
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
+
+COLUMNS_AT_ONCE = 1_000
+"""Items whose neighbours are looked for together: memory holds their co-occurrences, not the whole catalogue's."""
 
 
 class ItemCF:
@@ -25,17 +29,25 @@ class ItemCF:
         """Sparse float32 [num_items, num_items], from the item met to the item scored."""
 
     def fit(self, data: TrainingData) -> None:
-        met = data.histories.matrix(data.num_items)
-        together = (met.T @ met).tocoo()
-        norms = np.sqrt(np.maximum(together.diagonal(), 1.0))
-        cosine = together.data / norms[together.row] / norms[together.col]
-        pairs = np.flatnonzero(together.row != together.col)
+        met = data.histories.matrix(data.num_items).tocsc()
+        norms = np.sqrt(np.maximum(np.asarray(met.sum(axis=0)).ravel(), 1.0))
+        columns = [
+            self._nearest(met, norms, np.arange(start, min(start + COLUMNS_AT_ONCE, data.num_items)))
+            for start in range(0, data.num_items, COLUMNS_AT_ONCE)
+        ]
+        self.weights = sparse.hstack(columns, format="csr", dtype=np.float32)
+
+    def _nearest(self, met: sparse.csc_matrix, norms: np.ndarray, columns: np.ndarray) -> sparse.csc_matrix:
+        """The cosines of some items to their nearest neighbours, [num_items, columns]."""
+        together = (met.T @ met[:, columns]).tocoo()
+        cosine = together.data / norms[together.row] / norms[columns[together.col]]
+        pairs = np.flatnonzero(together.row != columns[together.col])
         best_first = pairs[np.lexsort((together.row[pairs], -cosine[pairs], together.col[pairs]))]
-        counts = np.bincount(together.col[best_first], minlength=data.num_items)
+        counts = np.bincount(together.col[best_first], minlength=len(columns))
         place = np.arange(len(best_first)) - np.repeat(np.cumsum(counts) - counts, counts)
         kept = best_first[place < self.neighbours]
-        entries = (cosine[kept].astype(np.float32), (together.row[kept], together.col[kept]))
-        self.weights = sparse.csr_matrix(entries, shape=(data.num_items, data.num_items))
+        entries = (cosine[kept], (together.row[kept], together.col[kept]))
+        return sparse.csc_matrix(entries, shape=together.shape)
 
     def score(self, histories: Histories) -> np.ndarray:
         scores = histories.matrix(self.weights.shape[0]) @ self.weights
@@ -70,12 +82,14 @@ class Ease:
 
     def fit(self, data: TrainingData) -> None:
         met = data.histories.matrix(data.num_items)
-        gram = (met.T @ met).toarray().astype(np.float64)
+        gram = (met.T @ met).astype(np.float64).toarray(order="F")
         gram[np.diag_indices(data.num_items)] += self.regularization
-        inverse = np.linalg.inv(gram)
-        weights = -inverse / np.diag(inverse)
-        np.fill_diagonal(weights, 0.0)
-        self.weights = weights.astype(np.float32)
+        # By Cholesky and in place, which takes one matrix of memory; it fills the upper triangle.
+        factor, _ = lapack.dpotrf(gram, overwrite_a=True)
+        inverse, _ = lapack.dpotri(factor, overwrite_c=True)
+        scale = -1.0 / np.diag(inverse)
+        upper = np.triu(inverse, 1).astype(np.float32)
+        self.weights = (upper + upper.T) * scale.astype(np.float32)
 
     def score(self, histories: Histories) -> np.ndarray:
         return np.asarray(histories.matrix(len(self.weights)) @ self.weights, dtype=np.float32)

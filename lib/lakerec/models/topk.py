@@ -46,11 +46,26 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     block = torch.from_numpy(np.ascontiguousarray(scores))
     values, items = torch.topk(block, k, dim=1)
     floor = values[:, -1:]
-    tied = (block == floor).sum(dim=1) > (values == floor).sum(dim=1)
-    for row in torch.nonzero(tied).ravel().tolist():
-        items[row] = torch.argsort(block[row], descending=True, stable=True)[:k]
-        values[row] = block[row][items[row]]
+    _lowest_indices(block, floor, values, items)
     best, places = values.numpy(), items.numpy()
     order = np.lexsort((places, -best), axis=1)
     best, places = np.take_along_axis(best, order, axis=1), np.take_along_axis(places, order, axis=1)
     return np.where(np.isfinite(best), places, -1).astype(np.int32), best
+
+
+def _lowest_indices(block: torch.Tensor, floor: torch.Tensor, values: torch.Tensor, items: torch.Tensor) -> None:
+    """Where more scores equal the k-th best than places are left, fill those places with the lowest indices; in place.
+
+    torch.topk takes any of them, and which ones would depend on the machine.
+    """
+    at_floor = block == floor
+    wanted = (values == floor).sum(dim=1)
+    rows = torch.nonzero(at_floor.sum(dim=1) > wanted).ravel()
+    if not len(rows):
+        return
+    chosen = at_floor[rows]
+    chosen &= chosen.cumsum(dim=1) <= wanted[rows, None]
+    last = torch.arange(items.shape[1]) >= items.shape[1] - wanted[rows, None]
+    part = items[rows]
+    part[last] = torch.nonzero(chosen)[:, 1]
+    items[rows] = part

@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from lakerec.models.catalog import load
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.sequence import Shape
 from lakerec.training.fit import Task, fit, save_inputs
 from lakerec.training.loop import Recipe
+from safetensors.numpy import load_file, save_file
 
 ITEMS = 12
 EPOCHS = 24
@@ -73,6 +75,22 @@ def test_after_a_number_of_epochs_it_stops_and_does_not_validate(tmp_path):
     found = fit(asdict(task(tmp_path, "model", validate=False, stop_after=2)))
     assert [point["value"] for point in found["curve"]] == [None, None]
     assert found["best_epoch"] == 2
+
+
+def test_an_item_that_training_never_met_is_scored_from_its_text_alone(tmp_path):
+    """Two new items: one with the text of an item that users walk to, one with a text of its own."""
+    spec = task(tmp_path, "model", num_items=ITEMS + 2)
+    arrays = load_file(spec.inputs)
+    stranger = np.random.default_rng(9).normal(size=(1, 6)).astype(np.float32)
+    arrays["vectors"] = np.concatenate([arrays["vectors"], arrays["vectors"][3:4], stranger])
+    save_file(arrays, spec.inputs)
+    fit(asdict(spec))
+    model = load(tmp_path / "model")
+    table, from_text = model.network.table(), model.network.project(model.network.text)
+    assert torch.equal(table[ITEMS:], from_text[ITEMS:])
+    assert (table[:ITEMS] - from_text[:ITEMS]).norm(dim=1).min() > 0.1
+    after_two = model.score(Histories.from_lists([[1, 2]]))[0]
+    assert after_two.argmax() == 3 and after_two[ITEMS] > after_two[ITEMS + 1]
 
 
 @pytest.mark.timeout(300)

@@ -3,8 +3,9 @@
     items [rows, T] → table[items] + position → blocks → hidden [rows, T, dims] → · tableᵀ → logits [.., num_items]
     table = project(text vector of the item, reduced) + learned delta
 
-An item that training never met has a delta of zero: it is scored from its text alone. Letters: rows = histories,
-T = events, dims = width.
+An item that training never met keeps a delta of zero and is scored from its text alone: without that, the softmax, in
+which it is a wrong answer at every step, would push it away from everybody. Letters: rows = histories, T = events,
+dims = width.
 
 Sources: Kang and McAuley, Self-attentive sequential recommendation, ICDM 2018 (causal transformer over items);
 Klenitskiy and Vasilev, Turning dross into gold loss: is BERT4Rec really better than SASRec?, RecSys 2023 (full softmax);
@@ -24,7 +25,7 @@ class Block(nn.Module):
 
     def __init__(self, dims: int, heads: int, max_length: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.attention_norm, self.forward_norm = nn.LayerNorm(dims), nn.LayerNorm(dims)
         self.query_key_value = nn.Linear(dims, 3 * dims, bias=False)
         self.out = nn.Linear(dims, dims, bias=False)
@@ -74,6 +75,7 @@ class SequenceNetwork(nn.Module):
         self.register_buffer("text", torch.zeros(num_items, width) if text is None else torch.from_numpy(text))
         self.project = nn.Linear(width, dims, bias=False) if width else None
         self.delta = nn.Parameter(torch.zeros(num_items, dims) if width else torch.randn(num_items, dims) * 0.02)
+        self.register_buffer("met", torch.ones(num_items, 1))
         self.position = nn.Parameter(torch.randn(max_length, dims) * 0.02)
         self.blocks = nn.ModuleList(Block(dims, heads, max_length, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(dims)
@@ -84,12 +86,15 @@ class SequenceNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
+
+    def mark_met(self, met: np.ndarray) -> None:
+        """Tell which items training meets, bool [num_items]; the others stay where their text puts them."""
         if self.project is not None:
-            nn.init.normal_(self.project.weight, std=0.02)
+            self.met.copy_(torch.from_numpy(met.astype(np.float32))[:, None])
 
     def table(self) -> Tensor:
         """Item vectors, [num_items, dims]."""
-        return self.delta if self.project is None else self.project(self.text) + self.delta
+        return self.delta if self.project is None else self.project(self.text) + self.delta * self.met
 
     def forward(self, items: Tensor, table: Tensor) -> Tensor:
         """Hidden state after each event, [rows, T, dims]; ids from num_items on are padding, on the right."""

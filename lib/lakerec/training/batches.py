@@ -12,7 +12,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
+
+CELLS_AT_ONCE = 8_000_000
+STEPS_AT_ONCE = 64
+"""Batches that are gathered together: one call a batch would cost more than the copy."""
 
 
 class Batches(Protocol):
@@ -23,7 +28,7 @@ class Batches(Protocol):
         """Batches an epoch, on each rank."""
 
     def epoch(self, number: int) -> Iterator[Tensor]:
-        """Batches of int64 [rows, width], oldest event first, padded on the right."""
+        """Batches of int32 [rows, width], oldest event first, padded on the right."""
 
 
 def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
@@ -45,9 +50,20 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
     from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
     ends = offsets[1:][history] - from_last * step
     starts = np.maximum(ends - width, offsets[:-1][history])
-    places = starts[:, None] + np.arange(width)[None, :]
-    inside = places < ends[:, None]
-    return np.where(inside, items[np.minimum(places, len(items) - 1)], pad).astype(np.int32)
+    padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)
+    found: np.ndarray = sliding_window_view(padded, width)[starts]
+    short = np.flatnonzero(ends - starts < width)
+    beyond = np.arange(width)[None, :] >= (ends - starts)[short, None]
+    found[short] = np.where(beyond, pad, found[short])
+    return found
+
+
+def items_in(blocks: np.ndarray, num_items: int) -> np.ndarray:
+    """Which items stand in any window, bool [num_items]."""
+    found = np.zeros(num_items + 1, dtype=bool)
+    for part in np.array_split(blocks, max(1, blocks.size // CELLS_AT_ONCE)):
+        found[np.minimum(part, num_items)] = True
+    return found[:num_items]
 
 
 class WindowBatches:
@@ -57,22 +73,23 @@ class WindowBatches:
     is seen once an epoch, and the batches of N ranks together are the batch of one.
 
     Args:
-        blocks: int [windows, width], in memory or mapped from a file.
+        blocks: int32 [windows, width], in memory or mapped from a file; torch wants it writable, nothing writes.
         pad: an id that is no item.
         rows: windows a step, over all ranks together.
     """
 
     def __init__(self, blocks: np.ndarray, pad: int, rows: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        self._blocks, self._pad, self._rows, self._seed = blocks, pad, rows, seed
+        self._blocks, self._pad, self._rows, self._seed = torch.from_numpy(blocks), pad, rows, seed
         self._rank, self._ranks = rank, ranks
         self.steps_per_epoch = -(-len(blocks) // rows)
 
     def epoch(self, number: int) -> Iterator[Tensor]:
         """This rank's part of each batch; one row of padding where nothing is left for it."""
         order = np.random.default_rng((self._seed, number)).permutation(len(self._blocks))
-        for step in range(self.steps_per_epoch):
-            mine = order[step * self._rows : (step + 1) * self._rows][self._rank :: self._ranks]
-            if len(mine):
-                yield torch.from_numpy(self._blocks[mine].astype(np.int64))
-            else:
-                yield torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int64)
+        nothing = torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int32)
+        for start in range(0, self.steps_per_epoch, STEPS_AT_ONCE):
+            steps = range(start, min(start + STEPS_AT_ONCE, self.steps_per_epoch))
+            own = [order[step * self._rows : (step + 1) * self._rows][self._rank :: self._ranks] for step in steps]
+            together = self._blocks.index_select(0, torch.from_numpy(np.concatenate(own)))
+            for batch in together.split([len(rows) for rows in own]):
+                yield batch if len(batch) else nothing

@@ -45,7 +45,7 @@ def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.n
         pad: fills windows of short histories, on the right.
 
     Returns:
-        int32 [windows, width], read-only, backed by a file that goes when the array does.
+        int32 [windows, width], backed by a file that goes when the array does.
 
     Raises:
         TrainingError: a file is gone, or no history has two events.
@@ -57,7 +57,7 @@ def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.n
         count = file.tell() // (4 * width)
         if not count:
             raise TrainingError(f"no history up to the {until} split has two events: there is nothing to predict")
-        return np.memmap(file, dtype=np.int32, mode="r", shape=(count, width))
+        return np.memmap(file, dtype=np.int32, mode="c", shape=(count, width))
 
 
 def _blocks(files: list[str], until: str, width: int, pad: int) -> Iterator[bytes]:
@@ -103,11 +103,15 @@ def _windows_of(rows: pd.DataFrame, until: str, width: int, pad: int) -> np.ndar
     last = rows[_is_last(rows, until)]
     if last.empty:
         return np.zeros((0, width), dtype=np.int32)
-    parts = np.empty(2 * len(last), dtype=object)
-    parts[0::2], parts[1::2] = last[C.PAST].to_numpy(), last[C.ITEMS].to_numpy()
-    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)).reshape(-1, 2).sum(axis=1)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return windows(offsets, np.concatenate(parts).astype(np.int32), width, pad)
+    past, own = last[C.PAST].to_numpy(), last[C.ITEMS].to_numpy()
+    before, lengths = _lengths(past), _lengths(own)
+    parts = np.stack([past, own], axis=1).ravel() if before.any() else own
+    offsets = np.concatenate([[0], np.cumsum(before + lengths)]).astype(np.int64)
+    return windows(offsets, np.concatenate(parts).astype(np.int32, copy=False), width, pad)
+
+
+def _lengths(lists: np.ndarray) -> np.ndarray:
+    return np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
 
 
 def _is_last(rows: pd.DataFrame, until: str) -> np.ndarray:

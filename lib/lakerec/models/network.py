@@ -59,6 +59,9 @@ class SequenceNetwork(nn.Module):
         text: float32 [num_items, r], reduced text vectors; None: items are known by behaviour alone.
     """
 
+    text: Tensor
+    met: Tensor
+
     def __init__(
         self,
         num_items: int,

@@ -49,11 +49,13 @@ def test_every_variable_is_declared_and_both_targets_are_there():
     assert BUNDLE["artifacts"]["wheel"]["type"] == "whl"
 
 
-def test_the_jobs_config_loads_with_the_jobs_own_overrides():
-    config = load_config(ROOT / "conf" / "databricks" / "pipeline.yaml", ["lake.catalog=c", "lake.schema=s"], {})
-    assert (config.lake.catalog, config.lake.schema_name, config.encoder.gpus_per_task, config.train.ranks) == (
-        "c",
-        "s",
-        1,
-        2,
-    )
+def test_each_target_has_a_config_of_its_own_and_they_share_no_place():
+    folder = ROOT / "conf" / "databricks"
+    named = {target: Path(said["variables"]["conf"]).name for target, said in BUNDLE["targets"].items()}
+    dev, prod = (load_config(folder / named[target], (), {}) for target in ("dev", "prod"))
+    assert (prod.encoder.gpus_per_task, prod.train.ranks, prod.promote.model_name.count(".")) == (1, 2, 2)
+    for places in zip(*[
+        (config.name, config.lake, config.tracking.experiment, config.train.folder, config.promote.model_name, config.report)
+        for config in (dev, prod)
+    ], strict=True):  # fmt: skip
+        assert places[0] != places[1]

@@ -127,7 +127,9 @@ class EncoderConfig(Section):
         0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 16,384 on a GPU"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor or GPU has it")
-    rows_per_slice: int = Field(100_000, gt=0, description="distinct texts committed at a time; a kill loses one slice")
+    rows_per_slice: int = Field(
+        0, ge=0, description="distinct texts committed at a time, a kill loses one slice; 0: 5,000 on a laptop, else 100,000"
+    )
     partitions: int = Field(0, ge=0, description="tasks of the encode job; 0: one on a laptop, one a GPU on a cluster")
     gpus_per_task: int = Field(0, ge=0, description="GPUs an encode task asks the cluster for; 0: plain CPU tasks")
 
@@ -139,7 +141,9 @@ class TrainConfig(Section):
     seeds: list[int] = Field(default_factory=lambda: [1], min_length=1, description="sequence is fitted once a seed")
     ranks: int = Field(1, ge=1, description="training processes (world size)")
     gpus_per_rank: int = Field(0, ge=0, le=1, description="GPUs of a rank")
-    folder: str | None = Field(None, description="where fitted models go; default: models beside the lake's folder")
+    folder: str | None = Field(
+        None, description="where fitted models go, a folder a lake; default: <lake>-models beside the lake"
+    )
     validation_users: int = Field(10_000, ge=1, description="users that validation looks at, at most")
     dims: int = Field(64, ge=4, description="sequence: width")
     blocks: int = Field(2, ge=1, description="sequence: transformer blocks")
@@ -159,6 +163,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _known_models(self) -> TrainConfig:
+        if not set(self.models) - {Models.BLEND}:
+            raise ValueError(f"models must name one besides blend, found {self.models}")
         for model in self.models:
             if model not in Models.ALL:
                 raise ValueError(f"unknown model `{model}`{_nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")

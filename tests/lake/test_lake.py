@@ -1,5 +1,7 @@
 """The reader/writer keeps its promises on a real Delta lake."""
 
+from urllib.parse import unquote
+
 import pytest
 from lakerec.columns import Tables
 from lakerec.config import LakeConfig
@@ -51,6 +53,14 @@ def test_live_files_are_those_of_the_pinned_snapshot(lake, spark):
     assert rows(spark.read.parquet(*files)) == [("b", 1)]
 
 
+def test_an_export_is_the_pinned_snapshot_as_plain_parquet(lake, spark, tmp_path):
+    pinned = lake.overwrite(spark.createDataFrame([("b", 1)], INDEX), Tables.ITEM_INDEX)
+    lake.overwrite(spark.createDataFrame([("c", 2)], INDEX), Tables.ITEM_INDEX)
+    files = lake.export(Tables.ITEM_INDEX, pinned, tmp_path / "out side")
+    assert all(file.startswith("file:///") and "out%20side" in file for file in files)
+    assert rows(spark.read.parquet(*map(unquote, files))) == [("b", 1)]
+
+
 def test_deletion_vectors_are_refused_for_parquet_readers(lake, spark):
     lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
     where = lake.name(Tables.ITEM_INDEX)
@@ -83,7 +93,6 @@ def test_every_contract_makes_a_table_with_comments(lake, table):
 
 
 def test_catalog_mode_names_tables_by_layer_and_keeps_them_in_the_schema(spark):
-    spark.sql("CREATE SCHEMA IF NOT EXISTS lakerec_test")
     lake = Lake(spark, LakeConfig(catalog="spark_catalog", schema="lakerec_test"))
     try:
         lake.append(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX, "batch-1", 1)

@@ -58,6 +58,7 @@ BATCH_ID = _key(C.BATCH_ID, "string", "digest of the files that arrived together
 INGESTED_AT = _key(C.INGESTED_AT, "timestamp", "when the batch was read, UTC")
 SOURCE_FILE = Column(C.SOURCE_FILE, "string", "file the row came from")
 SOURCE_ROW = Column(C.SOURCE_ROW, "bigint", "position that orders the rows of one file")
+DIGEST = Column(C.DIGEST, "string", "SHA-256 of the row as received: tells what came before")
 ARRIVAL = (SOURCE_FILE, SOURCE_ROW, BATCH_ID, INGESTED_AT)
 ITEM = _key(C.ITEM, "int", "dense item index, from 0, never reused")
 USER = _key(C.USER, "int", "dense user index, from 0, never reused")
@@ -84,19 +85,19 @@ _CONTRACTS = (
         T.BRONZE_ITEMS,
         "item descriptions as received",
         (ITEM_ID, TITLE, Column(C.DESCRIPTION, "string", "longer text"),
-         Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES, *ARRIVAL),
+         Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES, *ARRIVAL, DIGEST),
     ),
     Contract(
         T.BRONZE_USERS,
         "user attributes as received",
-        (_key(C.USER_ID, "string", "external user id"), ATTRIBUTES, *ARRIVAL),
+        (_key(C.USER_ID, "string", "external user id"), ATTRIBUTES, *ARRIVAL, DIGEST),
     ),
     Contract(
         T.QUARANTINE,
         "rows that were refused, with the reasons",
         (_key(C.SOURCE, "string", "events, items, users or graph"), SOURCE_FILE,
          Column(C.RAW, "string", "the row as received"),
-         Column(C.REASONS, "array<string>", "why it was refused"), BATCH_ID, INGESTED_AT),
+         Column(C.REASONS, "array<string>", "why it was refused"), BATCH_ID, INGESTED_AT, DIGEST),
     ),
     Contract(
         T.EVENTS,

@@ -5,6 +5,7 @@
     merge(...)              rows matched by key are replaced, others inserted
     overwrite(...)          the whole table, or the part that `where` names
     live_files(...)         Parquet files of one snapshot, for readers that know no Delta log
+    export(...)             one snapshot as plain Parquet, for readers that know no object storage
 
 Path mode keeps a table at <root>/<layer>/<table>, catalog mode at <catalog>.<schema>.<layer>_<table>. A frame is cast to
 its table's contract before it is written; each write returns the version it made.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError
 from lakerec.lake.contracts import CONTRACTS, Contract
+from lakerec.lake.platform import on_databricks
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -54,7 +56,7 @@ class Lake:
 
         if self.root is not None:
             return bool(DeltaTable.isDeltaTable(self.spark, self.name(table)))
-        return bool(self.spark.catalog.tableExists(self.name(table).replace("`", "")))
+        return bool(self.spark.catalog.tableExists(self.name(table)))
 
     def version(self, table: str) -> int | None:
         """Latest version; None where the table does not exist."""
@@ -87,6 +89,13 @@ class Lake:
                 "and run REORG TABLE ... APPLY (PURGE)"
             )
         return sorted(self.read(table, version).inputFiles())
+
+    def export(self, table: str, version: int, folder: Path) -> list[str]:
+        """Write one snapshot as plain Parquet into a folder that driver and workers share; gives the files, as URIs."""
+        path = str(folder.resolve())
+        place = path.replace("/dbfs/", "dbfs:/", 1) if path.startswith("/dbfs/") else path
+        self.read(table, version).write.mode("overwrite").parquet(place if on_databricks() else f"file://{path}")
+        return sorted(file.as_uri() for file in folder.resolve().glob("*.parquet"))
 
     def append(self, frame: DataFrame, table: str, application: str, version: int) -> int:
         """Append once: a second call with the same application and a version not above the last writes nothing."""
@@ -121,6 +130,8 @@ class Lake:
         if table in self._ready:
             return
         if not self.exists(table):
+            if self.root is None:
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.config.catalog}`.`{self.config.schema_name}`")
             self._create(CONTRACTS[table])
         self._constrain(CONTRACTS[table])
         self._ready.add(table)

@@ -7,6 +7,7 @@ Databricks      the platform brings Delta and the session
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from lakerec.config import SparkConfig
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
+from lakerec.lake.platform import is_local, on_databricks, submitted
 from lakerec.origin import archive
 
 if TYPE_CHECKING:
@@ -45,10 +47,6 @@ LOCAL_SETTINGS = {
 }
 
 
-def on_databricks() -> bool:
-    return "DATABRICKS_RUNTIME_VERSION" in os.environ
-
-
 def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> SparkSession:
     """The running session, or a new one made from `config`.
 
@@ -60,7 +58,7 @@ def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> S
     if on_databricks():
         return SparkSession.builder.getOrCreate()
     settings = session_settings(config or SparkConfig())
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not submitted():
         require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
@@ -68,7 +66,7 @@ def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> S
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
-    if not is_local(config or SparkConfig()):
+    if not is_local(session):
         _ship_code(session)
     return session
 
@@ -78,22 +76,22 @@ def _ship_code(session: SparkSession) -> None:
     packed = archive()
     if packed is None:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copy(packed, Path(folder) / "lakerec.zip")
-        session.sparkContext.addPyFile(str(copy))
+    folder = Path(tempfile.mkdtemp(prefix="lakerec-wheel-"))
+    # Executors fetch the very file from the driver when their first task begins, so it stays as long as the driver does.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    session.sparkContext.addPyFile(str(shutil.copy(packed, folder / "lakerec.zip")))
 
 
 def session_settings(config: SparkConfig) -> dict[str, str]:
     """What the session is started with: ours, laid under the user's `spark.conf`."""
     settings = dict(SETTINGS)
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if config.master and not submitted:
+    if config.master and not submitted():
         settings["spark.master"] = config.master
-    if is_local(config):
+    if _runs_here(config):
         settings.update(LOCAL_SETTINGS)
         quiet = f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
         settings["spark.driver.extraJavaOptions"] = quiet
-    if not submitted:
+    if not submitted():
         jars = jar_files()
         if jars:
             settings["spark.jars"] = ",".join(str(jar) for jar in jars)
@@ -103,9 +101,9 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
     return settings
 
 
-def is_local(config: SparkConfig) -> bool:
-    """Whether driver and executors are one process on this machine."""
-    return (config.master or "").startswith("local")
+def _runs_here(config: SparkConfig) -> bool:
+    """The same, before there is a session; under spark-submit its own word counts, whatever the config says."""
+    return not submitted() and (config.master or "").startswith("local")
 
 
 def delta_package() -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from lakerec.columns import Columns as C
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
+from lakerec.lake.platform import is_local
 from lakerec.language.encoder import settled
 from lakerec.language.files import fingerprint
 
@@ -43,8 +44,7 @@ def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = 
         EnvironmentProblem: in a task, where a worker's model files are not the driver's.
     """
     spark = texts.sparkSession
-    profiled = config.gpus_per_task and not str(spark.sparkContext.master).startswith("local")
-    profile = gpu_profile(spark, config.gpus_per_task) if profiled else None
+    profile = gpu_profile(spark, config.gpus_per_task) if config.gpus_per_task and not is_local(spark) else None
     columns = texts.select(C.TEXT_HASH, C.TEXT)
     return columns.mapInArrow(_encode_partition(settled(config), threads), SCHEMA, profile=profile)
 

@@ -25,7 +25,8 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
     from pyspark.sql import SparkSession
 
     from lakerec.lake.lake import Lake
-    from lakerec.lake.session import on_databricks, spark_session
+    from lakerec.lake.platform import on_databricks
+    from lakerec.lake.session import spark_session
     from lakerec.registry.tracking import Tracker
 
     found = SparkSession.getActiveSession()

@@ -4,12 +4,14 @@
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
     blend           weights on the validation scores of the models fitted on train; members are the refitted ones
 
-Test rows are never read. Models are saved under <folder>/<run id>/<model>, those of further seeds under sequence#<seed> and
-blend#<seed>; a blend points to its members. Folders of runs before the last finished one are removed.
+Nothing is learned from test rows. Models are saved under <folder>/<lake>/<run id>/<model>, those of further seeds under
+sequence#<seed> and blend#<seed>; a blend points to its members. Folders of this lake's runs before the last finished one
+are removed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -32,6 +34,8 @@ from lakerec.training.fit import VALIDATION_K, Task, fit, save_inputs
 from lakerec.training.launcher import launch
 from lakerec.training.loop import EpochResult, Recipe
 
+SEEDS = "seeds"
+"""Detail that lists the seeds, the first of which serves."""
 NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
 """Models that `fit` on a table alone cannot fit."""
 VALIDATION_CELLS = 50_000_000
@@ -48,26 +52,30 @@ def run(context: Context, inputs: Inputs) -> Result:
     if Models.BLEND in context.config.train.models:
         job.fit_blend()
     shutil.rmtree(job.scratch, ignore_errors=True)
+    if not job.values:
+        raise ConfigError(f"train.models: none of {', '.join(job.config.models)} could be fitted here; add one that can")
     values = {f"valid_ndcg_{name}": value for name, value in job.values.items()}
     details = {"folder": str(job.folder), "curves": json.dumps(job.curves), "ranks": str(job.ranks)}
+    details |= {SEEDS: json.dumps(job.config.seeds)}
     details |= {"weights": json.dumps(job.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
     context.tracker.log_dict({"curves": job.curves, "blend_weights": job.weights, "validation": job.values}, "train.json")
     return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
 
 
 def models_folder(context: Context) -> Path:
-    """Where fitted models go; every rank of a cluster must see it.
+    """Where this lake's fitted models go; every rank of a cluster must see it.
 
     Raises:
         ConfigError: catalog mode, or a lake that is no local path, and no `train.folder`.
     """
     config = context.config
-    if config.train.folder is not None:
-        return Path(config.train.folder)
     root = context.lake.root
+    if config.train.folder is not None:
+        place = root or f"{config.lake.catalog}.{config.lake.schema_name}"
+        return Path(config.train.folder) / f"{config.name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
     if root is None or not root.startswith("/"):
         raise ConfigError("train.folder: name a folder that driver and workers share, such as /dbfs/... or /Volumes/...")
-    return Path(root).parent / "models"
+    return Path(root).parent / f"{Path(root).name}-models"
 
 
 def _tidy(context: Context, new: Path) -> None:
@@ -95,13 +103,20 @@ class Job:
         self.both = TrainingData(both.histories, num_items, vectors)
         users = max(1, min(self.config.validation_users, VALIDATION_CELLS // num_items))
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
-        self.files = context.lake.live_files(Tables.SEQUENCES, inputs[Tables.SEQUENCES])
+        self.files = self._sequence_files(inputs[Tables.SEQUENCES])
         self.events = len(both.histories.items)
         self.values: dict[str, float] = {}
         self.scores: dict[str, np.ndarray] = {}
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.weights: dict[str, float] = {}
         self.ranks, self.epochs = 1, 1
+
+    def _sequence_files(self, version: int) -> list[str]:
+        """Parquet files of the pinned sequences that any process can open: a copy where the lake is no file system."""
+        files = self.context.lake.live_files(Tables.SEQUENCES, version)
+        if all(file.startswith("file:") for file in files):
+            return files
+        return self.context.lake.export(Tables.SEQUENCES, version, self.scratch / "sequences")
 
     def fit_simple(self, name: str) -> None:
         """Validate on train, refit on train + valid, save."""
@@ -136,6 +151,8 @@ class Job:
 
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""
+        if not self.values:
+            return
         first = Models.SEQUENCE if Models.SEQUENCE in self.scores else max(self.values, key=self.values.__getitem__)
         self.weights = fit_weights(self.scores, self.holdout, first)
         names = [name for name, weight in self.weights.items() if weight]
@@ -169,12 +186,11 @@ class Job:
 
         def show(point: EpochResult) -> None:
             self.context.progress.update(f"{what}, epoch", point.epoch, total)
+            figures = {"loss": f"{point.loss:.4f}"} | ({} if point.value is None else {"valid_ndcg": f"{point.value:.4f}"})
+            event("train", self.context.run_id, f"{what}, epoch {point.epoch} of {total}", **figures)
 
         config, spark = self.config, self.context.spark
-        alone = config.ranks == 1 and str(spark.sparkContext.master).startswith("local")
-        found: dict[str, Any] = (
-            fit(asdict(task), show) if alone else launch(fit, asdict(task), config.ranks, config.gpus_per_rank, spark)
-        )
+        found: dict[str, Any] = launch(fit, asdict(task), config.ranks, config.gpus_per_rank, spark, on_epoch=show)
         return found
 
 
@@ -184,4 +200,5 @@ STAGE = Stage(
     summary="fit on train, choose on valid, refit for the test",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS),
     sections=("train",),
+    makes="folder",
 )

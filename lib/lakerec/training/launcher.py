@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import TrainingError
+from lakerec.lake.platform import is_local
 from lakerec.origin import archive
 
 if TYPE_CHECKING:
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def launch(
-    function: Callable[..., Any], argument: dict[str, Any], ranks: int, gpus_per_rank: int, spark: SparkSession | None
+    function: Callable[..., Any],
+    argument: dict[str, Any],
+    ranks: int,
+    gpus_per_rank: int,
+    spark: SparkSession | None,
+    **watching: Any,
 ) -> Any:
     """Run `function(argument)` on every rank; gives what rank 0 returned, which should be small.
 
@@ -21,13 +27,14 @@ def launch(
 
     Args:
         function: importable on the workers; the argument travels with it, so it holds plain values only.
+        watching: further arguments where it runs in this process, such as a callback that other processes cannot reach.
 
     Raises:
         TrainingError: the cluster has fewer task slots than ranks, and would wait forever.
     """
-    local = spark is None or str(spark.sparkContext.master).startswith("local")
+    local = spark is None or is_local(spark)
     if spark is None or (local and ranks == 1):
-        return function(argument)
+        return function(argument, **watching)
     slots = _slots(spark, gpus_per_rank > 0)
     if not local and ranks > slots:
         what = "tasks with a GPU" if gpus_per_rank else "tasks"

@@ -43,5 +43,22 @@ def test_artifacts_lie_beside_the_store(tracker, tmp_path, monkeypatch):
     assert not list(elsewhere.iterdir())
 
 
-def test_an_alias_that_was_never_set_is_none(tracker):
+def test_an_alias_that_was_never_set_is_none_and_asking_makes_no_store(tracker, tmp_path):
     assert gate.alias_version(tracker, "lakerec-shop", gate.CHAMPION) is None
+    assert not (tmp_path / "store").exists()
+
+
+def test_names_that_mlflow_refuses_and_more_params_than_one_call_takes_are_logged(tracker):
+    weights = {f"click (ad) {number}": number for number in range(130)}
+    with tracker.stage("featurize") as run:
+        tracker.log_params({"event_weights": weights})
+    params = tracker.client.get_run(run).data.params
+    assert len(params) == 130 and params["event_weights.click _ad_ 7"] == "7"
+
+
+def test_a_version_is_found_by_its_tag(tracker):
+    tracker.client.create_registered_model("m")
+    for run in ("a", "b"):
+        tracker.client.create_model_version("m", "source", tags={"train_run": run})
+    assert gate.version_with(tracker, "m", "train_run", "b") == "2"
+    assert gate.version_with(tracker, "m", "train_run", "c") is None

@@ -10,6 +10,7 @@ import pytest
 from lakerec.columns import Models, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.stages import pipeline, planning
+from lakerec.stages.base import last_run, standing
 
 from tests import shop
 
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.spark
 def whole(spark, tmp_path_factory):
     """Config and outcomes of one run of every stage."""
     config = shop.config(tmp_path_factory.mktemp("shop"))
-    with pipeline.opened(config) as context:
+    with pytest.MonkeyPatch.context() as patch, pipeline.opened(config) as context:
+        patch.setattr("lakerec.stages.evaluate.ROWS_AT_ONCE", 700)  # so that a model's lists take two appends
         yield config, context, pipeline.run(context, pipeline.ORDER)
 
 
@@ -154,6 +156,64 @@ def test_a_second_run_does_nothing_and_the_plan_says_so(whole):
     assert not any(step["due"] for step in planned["stages"])
     assert planned["embed"] == {"texts": 0, "tokens": 0}
     assert before == {table: context.lake.version(table) for table in before}
+
+
+@pytest.mark.parametrize(("stage", "detail"), [("train", "folder"), ("report", "path")])
+def test_a_stage_whose_models_or_page_are_gone_is_due(whole, stage, detail):
+    _, context, outcomes = whole
+    made = Path(outcomes[pipeline.ORDER.index(stage)].row["details"][detail])
+    assert not standing(context, pipeline.stage(stage)).due
+    aside = made.rename(made.with_name("aside"))
+    try:
+        assert standing(context, pipeline.stage(stage)).why == f"{made} is gone"
+    finally:
+        aside.rename(made)
+
+
+def test_the_lists_are_due_when_another_champion_serves(whole):
+    _, context, _ = whole
+    assert not standing(context, pipeline.stage("recommend")).due
+    context.tracker.client.delete_registered_model_alias("lakerec-shop", "champion")
+    try:
+        assert standing(context, pipeline.stage("recommend")).due
+    finally:
+        context.tracker.client.set_registered_model_alias("lakerec-shop", "champion", "1")
+
+
+def test_a_plan_writes_nothing(spark, tmp_path):
+    config = shop.config(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert all(step["due"] for step in planning.plan(config)["stages"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_follows_a_forced_run_is_due_and_seeds_are_those_that_were_trained(spark, tmp_path):
+    stages = ("ingest", "clean", "featurize", "embed", "train", "evaluate")
+    config = shop.config(tmp_path, "train.models=[popular, sequence]", "train.epochs=1", "train.seeds=[3, 5]")
+    with pipeline.opened(config) as context:
+        pipeline.run(context, stages)
+        pipeline.run(context, ["train"], force=True)
+    other = config.model_copy(update={"train": config.train.model_copy(update={"seeds": [7]})})
+    with pipeline.opened(other) as context:
+        assert not pipeline.run(context, ["evaluate"])[0].skipped
+        run = last_run(context.lake, "evaluate").run_id
+        found = context.lake.read(Tables.METRICS).where(f"run_id = '{run}' and slice like 'seed%'")
+        assert {row.slice for row in found.collect()} == {"seed_3", "seed_5", "seeds"}
+
+
+def test_models_that_are_gone_are_said(whole, monkeypatch):
+    from lakerec.stages import evaluate
+
+    _, context, outcomes = whole
+    trained = last_run(context.lake, "train")
+    monkeypatch.setattr(evaluate, "_train_run", lambda *_: trained)
+    folder = Path(trained.details["folder"])
+    aside = folder.rename(folder.with_name("aside"))
+    try:
+        with pytest.raises(InputError, match="the fitted models are gone"):
+            evaluate.run(context, outcomes[5].row["inputs"])
+    finally:
+        aside.rename(folder)
 
 
 def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):

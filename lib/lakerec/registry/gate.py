@@ -52,6 +52,8 @@ def alias_version(tracker: Tracker, name: str, alias: str) -> str | None:
     """The version an alias points to; None where there is none."""
     from mlflow.exceptions import MlflowException
 
+    if tracker.empty:
+        return None
     try:
         return str(tracker.client.get_model_version_by_alias(name, alias).version)
     except MlflowException as error:
@@ -61,9 +63,15 @@ def alias_version(tracker: Tracker, name: str, alias: str) -> str | None:
 
 
 def version_with(tracker: Tracker, name: str, key: str, value: str) -> str | None:
-    """The registered version that carries a tag; None where there is none."""
-    found = tracker.client.search_model_versions(f"name = '{name}' and tag.`{key}` = '{value}'")
-    return str(found[0].version) if found else None
+    """The registered version that carries a tag; None where there is none.
+
+    Unity Catalog searches by name alone and leaves the tags out of what it finds.
+    """
+    for found in tracker.client.search_model_versions(f"name = '{name}'"):
+        tags = found.tags or tracker.client.get_model_version(name, found.version).tags
+        if tags.get(key) == value:
+            return str(found.version)
+    return None
 
 
 def set_alias(tracker: Tracker, name: str, alias: str, version: str) -> None:

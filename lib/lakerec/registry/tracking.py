@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
+FORBIDDEN = re.compile(r"[^\w./ :-]")
+"""What MLflow takes in no param's name."""
+MOST_PARAMS = 100
+"""In one call, by MLflow's own limit."""
 LONGEST_PARAM = 500
 """Characters; MLflow refuses longer values than 6,000, and nobody reads them."""
 
@@ -53,23 +59,30 @@ class Tracker:
 
     def __init__(self, config: TrackingConfig, name: str) -> None:
         self.mlflow = quiet_mlflow()
-        self.uri = config.uri
-        if config.uri.startswith(SQLITE):
-            Path(config.uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        self._file = Path(config.uri.removeprefix(SQLITE)) if config.uri.startswith(SQLITE) else None
         self.mlflow.set_tracking_uri(config.uri)
         self.mlflow.set_registry_uri(config.uri if "databricks" not in config.uri else None)
-        self.experiment_id = self._experiment(config.experiment or name, config.artifacts or _beside(config.uri))
+        self._name, self._artifacts = config.experiment or name, config.artifacts or _beside(config.uri)
         self._parent: str | None = None
         self._run: str | None = None
 
     @property
     def client(self) -> MlflowClient:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         client: MlflowClient = self.mlflow.MlflowClient()
         return client
 
-    def _experiment(self, name: str, artifacts: str | None) -> str:
-        found = self.client.get_experiment_by_name(name)
-        return found.experiment_id if found else self.client.create_experiment(name, artifact_location=artifacts)
+    @property
+    def empty(self) -> bool:
+        """Whether the store is a file that is not there yet; asking it anything would make it."""
+        return self._file is not None and not self._file.is_file()
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment, made when the first run needs it."""
+        found = self.client.get_experiment_by_name(self._name)
+        return found.experiment_id if found else self.client.create_experiment(self._name, artifact_location=self._artifacts)
 
     @contextmanager
     def pipeline(self, name: str) -> Iterator[str]:
@@ -108,9 +121,10 @@ class Tracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log nested params as dotted names."""
-        flat = [(key, str(value)[:LONGEST_PARAM]) for key, value in _flatten("", params)]
+        flat = [(FORBIDDEN.sub("_", key), str(value)[:LONGEST_PARAM]) for key, value in _flatten("", params)]
         entities = [self.mlflow.entities.Param(key, value) for key, value in flat]
-        self.client.log_batch(self.run_id, params=entities)
+        for start in range(0, len(entities), MOST_PARAMS):
+            self.client.log_batch(self.run_id, params=entities[start : start + MOST_PARAMS])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures at a step (an epoch, where there are any)."""

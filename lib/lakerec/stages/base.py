@@ -1,6 +1,6 @@
 """What a stage is, and how one is run: once for each combination of config, inputs and code.
 
-    key = digest(stage, config sections, input versions, stages before it, code version)
+    key = digest(stage, config sections, input versions, runs of the stages before it, code version)
       │ same key as the last run, outputs untouched → skipped
       ▼
     run(context, inputs) → Result → one row in ops/runs, one MLflow child run
@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakerec import __version__
@@ -76,6 +77,8 @@ class Stage:
     after: tuple[str, ...] = ()
     fingerprint: Callable[[Context], str] | None = None
     """State outside the lake that the result depends on (raw files, encoder weights), as a digest."""
+    makes: str | None = None
+    """Detail of its run that names a file or folder it left outside the lake; where that is gone, the stage is due."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def standing(context: Context, stage: Stage) -> Standing:
     lake = context.lake
     versions = {table: lake.version(table) for table in (*stage.reads, *stage.writes)}
     inputs = {table: version for table in stage.reads if (version := versions[table]) is not None}
-    before = {name: row.key if (row := last_run(lake, name)) else None for name in stage.after}
+    before = {name: row.run_id if (row := last_run(lake, name)) else None for name in stage.after}
     outside = stage.fingerprint(context) if stage.fingerprint else ""
     digest = context.config.digest("name", "seed", *stage.sections)
     parts = {"stage": stage.name, "config": digest, "inputs": inputs, "before": before, "outside": outside}
@@ -122,6 +125,8 @@ def standing(context: Context, stage: Stage) -> Standing:
     if last is None:
         return Standing(True, "never ran here", key, inputs, last)
     outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}
+    if stage.makes and not Path(last.details[stage.makes]).exists():
+        return Standing(True, f"{last.details[stage.makes]} is gone", key, inputs, last)
     if last.key == key and last.outputs == outputs:
         return Standing(False, "up to date", key, inputs, last)
     return Standing(True, _why(last, inputs, outputs, digest), key, inputs, last)
@@ -151,10 +156,11 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
     started, clock = datetime.now(UTC), time.monotonic()
     event(stage.name, context.run_id, "start", why=now.why)
     with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
+        digest = context.config.digest("name", "seed", *stage.sections)
+        context.tracker.log_params({**_params(context.config, stage), "config_digest": digest})
         result = stage.run(context, now.inputs)
         seconds = time.monotonic() - clock
         row = _record(context, stage, now, result, seconds, started, tracked)
-        context.tracker.log_params({**_params(context.config, stage), "config_digest": row["config_digest"]})
         context.tracker.log_metrics({**_figures(row), **result.metrics})
         context.tracker.log_datasets(now.inputs, row["outputs"])
     event(stage.name, context.run_id, "done", **{**_figures(row), "seconds": round(seconds, 1)})
@@ -194,5 +200,7 @@ def _figures(row: dict[str, Any]) -> dict[str, float]:
 
 
 def _params(config: Config, stage: Stage) -> dict[str, Any]:
+    """The config that the stage obeys, without `tracking`, whose address may hold a password."""
     whole = config.model_dump(mode="json", by_alias=True)
-    return {section: whole[section] for section in ("name", "seed", *stage.sections)}
+    sections = [section for section in ("name", "seed", *stage.sections) if section != "tracking"]
+    return {section: whole[section] for section in sections}

@@ -19,9 +19,9 @@ from lakerec.errors import LakerecError
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
 from lakerec.language.files import resolve_model
+from lakerec.registry.tracking import SQLITE
 
 PACKAGES = ("pyspark", "delta-spark", "petastorm", "torch", "mlflow")
-SQLITE = "sqlite:///"
 
 
 def examine(conf: str | None, overrides: Iterable[str]) -> dict[str, Any]:
@@ -63,8 +63,10 @@ def _jars() -> str:
 
 
 def _gpu() -> str:
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return "no torch to look with"
     if not torch.cuda.is_available():
         return "none: models run on the CPU"
     return ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))

@@ -8,6 +8,7 @@ Slices: `all`; `cold_items` (only targets with at most five earlier events, of t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -30,10 +31,13 @@ from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.train import SEEDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
 
+ROWS_AT_ONCE = 2_000_000
+"""Rows of eval/predictions that are written together."""
 COLD_ITEM_EVENTS = 5
 SPARSE_USER_EVENTS = 10
 COLD_ITEMS, SPARSE_USERS = "cold_items", "sparse_users"
@@ -46,24 +50,25 @@ def run(context: Context, inputs: Inputs) -> Result:
     ids = arrays.item_ids(context, inputs)
     users, holdout = arrays.holdout(context, inputs, Splits.TEST)
     cold = _cold(context, inputs, holdout, len(ids))
+    _remove_unfinished(context)
     rows: list[MetricRow] = []
-    frames: list[pd.DataFrame] = []
-    fitted = sorted(Path(trained.details["folder"]).glob("*/model.json"))
+    written = 0
+    fitted = _fitted(trained)
     for number, path in enumerate(fitted):
-        name = path.parent.name
+        name = path.name
         context.progress.update(name, number, len(fitted))
-        items, scores = lists(load(path.parent), holdout.histories, context.config.evaluate.depth, len(ids))
+        items, scores = lists(load(path), holdout.histories, context.config.evaluate.depth, len(ids))
         rows += _metrics(context, name, items, holdout, len(ids), cold)
         if "#" not in name:
-            frames.append(_predictions(context, name, users, ids, items, scores))
-    rows += list(_over_seeds(rows, context.config.train.seeds))
+            written += _write_lists(context, name, users, ids, items, scores)
+    rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
-    _write(context, frames, rows)
+    _write_metrics(context, rows)
     figures = {
         f"{row.model}_{row.metric}_at_{row.k}": row.value for row in rows if row.slice == ALL and "#" not in row.model
     }
     details = {"users": str(len(users)), TRAIN_RUN: trained.run_id}
-    return Result(rows_in=len(users), rows_out=sum(map(len, frames)), details=details, metrics=figures)
+    return Result(rows_in=len(users), rows_out=written, details=details, metrics=figures)
 
 
 def _train_run(context: Context, inputs: Inputs) -> Row:
@@ -79,6 +84,19 @@ def _train_run(context: Context, inputs: Inputs) -> Row:
     if changed:
         raise InputError(f"{', '.join(changed)} changed since the models were fitted: run `lakerec train` first")
     return row
+
+
+def _fitted(trained: Row) -> list[Path]:
+    """Folders of the models.
+
+    Raises:
+        InputError: they are gone.
+    """
+    folder = Path(trained.details["folder"])
+    found = sorted(path.parent for path in folder.glob("*/model.json"))
+    if not found:
+        raise InputError(f"the fitted models are gone from {folder}: run `lakerec train` first")
+    return found
 
 
 def lists(
@@ -128,6 +146,20 @@ def _over_seeds(rows: list[MetricRow], seeds: list[int]) -> Iterator[MetricRow]:
         yield MetricRow(model, "seeds", metric, k, mean, mean - float(spread), mean + float(spread), len(values))
 
 
+def _write_lists(
+    context: Context, name: str, users: np.ndarray, ids: np.ndarray, items: np.ndarray, scores: np.ndarray
+) -> int:
+    """Append one model's lists, some users at a time, so that memory holds those alone; gives the rows."""
+    written, at_once = 0, max(1, ROWS_AT_ONCE // items.shape[1])
+    for number, start in enumerate(range(0, len(users), at_once), start=1):
+        part = slice(start, start + at_once)
+        frame = _predictions(context, name, users[part], ids, items[part], scores[part])
+        rows = context.spark.createDataFrame(frame, CONTRACTS[Tables.PREDICTIONS].schema)
+        context.lake.append(rows, Tables.PREDICTIONS, f"{context.run_id}-{name}", number)
+        written += len(frame)
+    return written
+
+
 def _predictions(
     context: Context, name: str, users: np.ndarray, ids: np.ndarray, items: np.ndarray, scores: np.ndarray
 ) -> pd.DataFrame:
@@ -142,17 +174,18 @@ def _predictions(
     )  # fmt: skip
 
 
-def _write(context: Context, frames: list[pd.DataFrame], rows: list[MetricRow]) -> None:
-    """Lists and metrics of this run; rows of earlier finished runs stay, those of a run cut short go."""
-    spark, lake = context.spark, context.lake
+def _remove_unfinished(context: Context) -> None:
+    """Rows of earlier finished runs stay, those of a run that was cut short go."""
+    lake = context.lake
     finished = [row[C.RUN_ID] for row in lake.read(Tables.RUNS).where("stage = 'evaluate'").select(C.RUN_ID).collect()]
     for table in (Tables.PREDICTIONS, Tables.METRICS):
         lake.delete(table, ~F.col(C.RUN_ID).isin(finished) if finished else F.lit(True))
+
+
+def _write_metrics(context: Context, rows: list[MetricRow]) -> None:
     kept = [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model]
-    metrics = spark.createDataFrame(kept, CONTRACTS[Tables.METRICS].schema)
-    lists = spark.createDataFrame(pd.concat(frames), CONTRACTS[Tables.PREDICTIONS].schema)
-    lake.append(lists, Tables.PREDICTIONS, context.run_id, 1)
-    lake.append(metrics, Tables.METRICS, context.run_id, 1)
+    metrics = context.spark.createDataFrame(kept, CONTRACTS[Tables.METRICS].schema)
+    context.lake.append(metrics, Tables.METRICS, context.run_id, 1)
 
 
 STAGE = Stage(

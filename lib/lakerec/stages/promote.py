@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,9 @@ def run(context: Context, inputs: Inputs) -> Result:
         before = None if champion is None else _champion_value(context, inputs, name, champion)
         baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
         decision = gate.decide(values[model], before, baseline, config.minimum_gain)
+        if baseline is None and model != Models.POPULAR:
+            reasons = [*decision.reasons, "plain popularity was not fitted: not compared with it"]
+            decision = replace(decision, reasons=reasons)
         _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
     if decision.promoted:
         gate.set_alias(context.tracker, name, gate.CHAMPION, version)
@@ -69,7 +73,7 @@ def model_name(context: Context) -> str:
 def best_by_validation(details: dict[str, str]) -> str:
     """The model with the highest validation NDCG@10; the test has no say in it."""
     values = {key.removeprefix(VALID): float(value) for key, value in details.items() if key.startswith(VALID)}
-    return max((name for name in values if "#" not in name), key=values.__getitem__)
+    return max(values, key=values.__getitem__)
 
 
 def _runs(context: Context, inputs: Inputs) -> tuple[Row, Row]:

@@ -47,6 +47,11 @@ def run(context: Context, inputs: Inputs) -> Result:
     return Result(rows_in=len(users.ids), rows_out=len(rows), details={"model": stamp[0]})
 
 
+def serving(context: Context) -> str:
+    """The champion's version: an alias that was moved in MLflow makes the lists stale."""
+    return str(gate.alias_version(context.tracker, model_name(context), gate.CHAMPION))
+
+
 def _frame(
     users: np.ndarray,
     ids: np.ndarray,
@@ -73,4 +78,5 @@ STAGE = Stage(
     writes=(Tables.RECOMMENDATIONS,),
     sections=("recommend", "promote"),
     after=("promote",),
+    fingerprint=serving,
 )

@@ -137,4 +137,5 @@ STAGE = Stage(
     ),
     sections=("report", "promote"),
     after=STAGES,
+    makes="path",
 )  # fmt: skip

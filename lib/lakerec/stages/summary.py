@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -12,6 +15,7 @@ from rich.text import Text
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics, Tables
+from lakerec.registry.tracking import SQLITE
 from lakerec.reporting.report import COLUMNS, TITLES, table_of
 from lakerec.stages.base import Context, Outcome, last_run
 from lakerec.stages.examples import examples
@@ -31,8 +35,17 @@ def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         result["example"] = next(iter(examples(context, {}, users=1)), None)
     if "report" in names:
         result["report"] = str(report_path(context))
-    result["mlflow"] = f"mlflow ui --backend-store-uri {context.config.tracking.uri}"
+    result["mlflow"] = _how_to_open(context.config.tracking.uri)
     return result
+
+
+def _how_to_open(uri: str) -> str:
+    """The command for a store in a file, by the program beside this Python; the address without password for a server."""
+    if not uri.startswith(SQLITE):
+        return re.sub(r"//[^/@]*@", "//", uri)
+    program = Path(sys.executable).with_name("mlflow")
+    near = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    return f"{near} ui --backend-store-uri {uri}   then http://127.0.0.1:5000"
 
 
 def _stage(outcome: Outcome) -> dict[str, Any]:

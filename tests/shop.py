@@ -57,4 +57,9 @@ def _next(rng: random.Random, user: int, step: int) -> int:
 
 def config(folder: Path, *overrides: str, **named: int) -> Config:
     """Write the shop and load its config."""
-    return load_config(write(folder, **named), overrides, {})
+    return load(write(folder, **named), *overrides)
+
+
+def load(conf: Path, *overrides: str) -> Config:
+    """A config that was written, read without this machine's environment."""
+    return load_config(conf, overrides, {})

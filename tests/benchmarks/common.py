@@ -25,13 +25,11 @@ def seconds(work: Callable[[], Any], runs: int = 3) -> float:
     return statistics.median(found)
 
 
-def write(
-    name: str, ours: float, peer: float, unit: str, packages: list[str], higher_is_better: bool = True, **more: Any
-) -> None:
+def write(name: str, ours: float, peer: float, unit: str, packages: list[str], **more: Any) -> None:
     """Write build/bench/<name>.json and print it."""
     result = {
         "name": name, "ours": ours, "peer": peer, "unit": unit,
-        "ratio": ours / peer if higher_is_better else peer / ours,
+        "ratio": ours / peer,
         "cores": len(os.sched_getaffinity(0)), "versions": {package: version(package) for package in packages}, **more,
     }  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)

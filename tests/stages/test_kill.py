@@ -25,15 +25,18 @@ COMPARED = {
 }
 KILLED = (
     ("ingest", 3.0),
-    ("ingest", 7.0),
+    ("ingest", 6.0),
     ("clean", 2.0),
     ("featurize", 2.0),
-    ("featurize", 5.0),
+    ("featurize", 4.0),
     ("embed", 3.0),
     ("train", 2.0),
     ("evaluate", 2.0),
+    ("promote", 1.0),
+    ("recommend", 1.0),
+    ("report", 1.0),
 )
-"""Stage, and seconds into it."""
+"""Stage, and seconds into it; a stage that is quicker is killed with the next one under way."""
 
 
 def command(conf):
@@ -46,10 +49,9 @@ def kill_in(conf, stage, seconds):
         command(conf), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )
     try:
-        for line in process.stderr:
-            if f"stage={stage} " in line and " start" in line:
-                time.sleep(seconds)
-                break
+        assert any(f"stage={stage} " in line and " start" in line for line in process.stderr), f"{stage} never started"
+        time.sleep(seconds)
+        assert process.poll() is None, f"the run was over before {stage} could be killed"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

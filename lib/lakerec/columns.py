@@ -47,6 +47,7 @@ class Columns:
     SOURCE_ROW: Final = "source_row"
     BATCH_ID: Final = "batch_id"
     INGESTED_AT: Final = "ingested_at"
+    DIGEST: Final = "digest"
     RAW: Final = "raw"
     REASONS: Final = "reasons"
     SESSION_ID: Final = "session_id"
@@ -84,6 +85,27 @@ class Columns:
     REASON: Final = "reason"
     MODEL_VERSION: Final = "model_version"
     GENERATED_AT: Final = "generated_at"
+
+
+class Sources:
+    """The raw inputs, by our names that the columns of each are mapped to, and those that it cannot do without."""
+
+    EVENTS: Final = "events"
+    ITEMS: Final = "items"
+    USERS: Final = "users"
+    NAMES: Final = {
+        EVENTS: (
+            Columns.EVENT_ID, Columns.USER_ID, Columns.ITEM_ID, Columns.EVENT_TYPE, Columns.EVENT_TIME, Columns.VALUE,
+            Columns.TITLE,
+        ),
+        ITEMS: (Columns.ITEM_ID, Columns.TITLE, Columns.DESCRIPTION, Columns.CATEGORIES),
+        USERS: (Columns.USER_ID,),
+    }  # fmt: skip
+    NEEDED: Final = {
+        EVENTS: (Columns.ITEM_ID, Columns.EVENT_TIME),
+        ITEMS: (Columns.ITEM_ID,),
+        USERS: (Columns.USER_ID,),
+    }
 
 
 class Splits:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column
+from lakerec.errors import InputError
 
-NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+DATED = r"^[+-]?[0-9]{4,6}-"
+"""How a time in ISO 8601 begins: Spark takes a time of day alone for one of today."""
 SECONDS_BELOW = 1e11
 """A number below this is epoch seconds (5138 CE), from here on milliseconds (1973)."""
 EARLIEST = "1971-01-01"
@@ -39,7 +44,29 @@ def moment(column: Column, time_format: str | None) -> Column:
         return F.try_to_timestamp(text, F.lit(time_format))
     epoch = number(column)
     detected = _epoch(F.when(F.abs(epoch) < SECONDS_BELOW, epoch).otherwise(epoch / 1000))
-    return F.when(epoch.isNotNull(), detected).otherwise(text.try_cast("timestamp"))
+    return F.when(epoch.isNotNull(), detected).otherwise(F.when(text.rlike(DATED), text.try_cast("timestamp")))
+
+
+def check_time_format(spark: SparkSession, time_format: str | None, where: str) -> None:
+    """A declared pattern is one that Spark can read; without this, each task would fail on it.
+
+    Raises:
+        InputError: it is not.
+    """
+    if time_format in (None, "seconds", "milliseconds"):
+        return
+    try:
+        spark.range(1).select(F.try_to_timestamp(F.lit("2024-01-01"), F.lit(time_format))).collect()
+    except PySparkException as error:
+        raise InputError(
+            f"{where}.time_format: `{time_format}` is no datetime pattern ({_cause(error)}); give seconds, milliseconds "
+            "or a pattern such as yyyy-MM-dd'T'HH:mm:ss"
+        ) from None
+
+
+def _cause(error: PySparkException) -> str:
+    """First sentence of what Spark says against a pattern."""
+    return f"{error}".splitlines()[0].partition("] ")[2] or f"{error}".splitlines()[0]
 
 
 def _epoch(seconds: Column) -> Column:

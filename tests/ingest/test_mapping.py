@@ -2,10 +2,11 @@
 
 import pytest
 from lakerec.config import SourceTable
-from lakerec.errors import InputError
-from lakerec.ingest.mapping import map_events, map_items
+from lakerec.errors import ConfigError, InputError
+from lakerec.ingest.mapping import check_names, map_events, map_items
 from lakerec.ingest.read import list_files, read_source
 from lakerec.ingest.sort import KIND, sort_rows
+from lakerec.ingest.values import check_time_format
 
 pytestmark = pytest.mark.spark
 COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "at", "value": "stars"}
@@ -64,6 +65,8 @@ def test_every_row_is_good_a_repeat_or_refused_with_its_reasons(spark, tmp_path)
         ("2024-01-01T10:00:00Z", None),
         ("2024-01-01 12:00:00+02:00", None),
         ("01/01/2024 10:00", "dd/MM/yyyy HH:mm"),
+        (".17041032e10", None),
+        (".17041032e10", "seconds"),
     ],
 )
 def test_times_of_every_kind_become_the_same_utc_moment(spark, tmp_path, text, time_format):
@@ -72,6 +75,23 @@ def test_times_of_every_kind_become_the_same_utc_moment(spark, tmp_path, text, t
     table = source(path, time_format=time_format)
     row = map_events(read(spark, path, table), table).selectExpr("cast(event_time as string)", "_reasons").first()
     assert tuple(row) == ("2024-01-01 10:00:00", [])
+
+
+@pytest.mark.parametrize("text", ["10:30:00", "T10:30", "today", "2024"])
+def test_a_time_without_a_date_is_refused(spark, tmp_path, text):
+    path = tmp_path / "events.csv"
+    path.write_text(f"user,item,at,stars\nann,x,{text},.5\n")
+    table = source(path)
+    row = map_events(read(spark, path, table), table).first()
+    assert (row.value, len(row["_reasons"])) == (0.5, 1)
+
+
+@pytest.mark.parametrize("pattern", ["foo", "yyyy-MM-dd'T", "YYYY-MM-dd", "yyyy-MM-ddTHH:mm"])
+def test_a_pattern_that_spark_cannot_read_is_one_line(spark, pattern):
+    with pytest.raises(InputError, match=rf"^source\.events\.time_format: `{pattern}` is no datetime pattern .*$"):
+        check_time_format(spark, pattern, "source.events")
+    for fine in (None, "seconds", "milliseconds", "dd/MM/yyyy HH:mm"):
+        check_time_format(spark, fine, "source.events")
 
 
 def test_json_lines_and_parquet_give_the_same_rows(spark, tmp_path):
@@ -132,3 +152,95 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(spark, tmp_path):
 def test_a_path_with_nothing_there_is_named(spark, tmp_path):
     with pytest.raises(InputError, match=r"source\.events\.path: no file found at .*nowhere"):
         list_files(spark, source(tmp_path / "nowhere"), "source.events")
+
+
+def test_files_with_other_columns_are_read_by_their_own_header(spark, tmp_path):
+    folder = tmp_path / "all events"
+    folder.mkdir()
+    files = {
+        "1.csv": "user,item,at,stars\nann,x,2024-01-01 10:00:00,5\n",
+        "2.csv": "user,item,at,stars,shop\nann,y,2024-01-02 10:00:00,4,north\nann,y,2024-01-02 10:00:00,4\n",
+        "3.csv": "stars,at,item,user\n5,2024-01-01 10:00:00,x,ann\n",  # the row of the first file in another order
+        "4.csv": "",
+        "5.csv": "\n\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    table = source(folder)
+    listed = [row.source_file for row in list_files(spark, table, "source.events").collect()]
+    raw = read_source(spark, table, sorted(listed), "source.events")
+    rows = sort_rows(map_events(raw, table), "event_id").orderBy("source_file", "source_row").collect()
+    assert [(row.user_id, row.item_id, row.context, row[KIND]) for row in rows] == [
+        ("ann", "x", {}, "good"),
+        ("ann", "y", {"shop": "north"}, "good"),
+        ("ann", "y", {}, "refused"),
+        ("ann", "x", {}, "duplicate"),
+    ]
+
+
+def test_a_file_that_lacks_a_mapped_column_is_named(spark, tmp_path):
+    for name, header in (("1.csv", "user,item,at,stars"), ("2.csv", "user,item,at,rating")):
+        (tmp_path / name).write_text(f"{header}\nann,x,2024-01-01 10:00:00,5\n")
+    files = [str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]
+    with pytest.raises(
+        InputError, match=r"columns\.value: no column `stars`.*\(found: user, item, at, rating\) in .*/2\.csv"
+    ):
+        read_source(spark, source(tmp_path), files, "source.events")
+
+
+def test_keys_with_any_characters_inside_json(spark, tmp_path):
+    lines = tmp_path / "events.json"
+    lines.write_text('{"item": "x", "at": "2024-01-01", "geo.ip": {"is-eu": true, "a b": {"c:d": 1}, "`": "tick"}}\n')
+    table = source(lines, format="json", options={})
+    row = map_events(read(spark, lines, table), table).first()
+    assert row.context == {"geo.ip": '{"`":"tick","a b":{"c:d":"1"},"is-eu":"true"}'}
+
+
+def test_a_key_that_differs_in_case_only_is_named(spark, tmp_path):
+    lines = tmp_path / "events.json"
+    lines.write_text('{"User": "ann", "item": "x", "at": "2024-01-01"}\n')
+    with pytest.raises(InputError, match=r"columns\.user_id: no column `user`; did you mean `User`\?"):
+        read(spark, lines, source(lines, format="json", options={}))
+
+
+def test_columns_of_exactly_our_name_map_themselves(spark, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("item_id,event_type,event_time,value,title,user_id\nx,view,2024-01-01 10:00:00,2,Tea,u1\n")
+    table = SourceTable(path=str(path), options={"header": True}, columns={"item_id": "title"}, defaults={"event_type": "?"})
+    row = map_events(read_source(spark, table, [str(path)], "source.events", ("item_id", "event_time")), table).first()
+    assert (row.item_id, row.event_type, row.value, row.user_id) == ("Tea", "view", 2.0, "u1")
+    assert (row.context, str(row.event_time), row["_reasons"]) == ({"item_id": "x"}, "2024-01-01 10:00:00", [])
+
+
+def test_a_needed_name_that_nothing_covers_is_named(spark, tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("itemid,name\nx,Tea\n")
+    table = SourceTable(path=str(path), options={"header": True}, columns={"title": "name"})
+    expected = (
+        r"source\.items\.columns\.item_id: not mapped, and no column left is called `item_id`; did you mean `itemid`\?"
+    )
+    with pytest.raises(InputError, match=expected):
+        read_source(spark, table, [str(path)], "source.items", ("item_id",))
+    covered = table.model_copy(update={"defaults": {"item_id": "only one"}})
+    assert read_source(spark, covered, [str(path)], "source.items", ("item_id",)).count() == 1
+
+
+def test_names_near_ours_are_slips_and_others_are_the_users_own():
+    check_names(source("f", columns={"item_id": "a", "event_time": "b", "order_id": "c", "price": "d"}), "events")
+    check_names(source("f", columns={"item_id": "a", "event_time": "b", "event_type": "c", "event_name": "d"}), "events")
+    for slip, name in (("itme_id", "item_id"), ("user", "user_id"), ("event_tme", "event_time"), ("titel", "title")):
+        with pytest.raises(ConfigError, match=rf"source\.events\.columns: unknown name `{slip}`; did you mean `{name}`\?"):
+            check_names(source("f", columns={slip: "a"}), "events")
+    with pytest.raises(ConfigError, match=r"source\.items\.defaults: unknown name `category`; did you mean `categories`\?"):
+        check_names(source("f", columns={}, defaults={"category": "tea"}), "items")
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
+def test_partition_folders_give_their_columns(spark, tmp_path, format_):
+    folder = tmp_path / "events"
+    frame = spark.sql("SELECT 'ann' user, 'x' item, '2024-01-01' at, '5' stars, 'view' event_type, 'north' shop")
+    frame.write.partitionBy("event_type", "shop").format(format_).options(header=True).save(str(folder))
+    table = source(folder, format=format_)
+    files = [row.source_file for row in list_files(spark, table, "source.events").collect()]
+    row = map_events(read_source(spark, table, files, "source.events"), table).first()
+    assert (row.user_id, row.event_type, row.context, row["_reasons"]) == ("ann", "view", {"shop": "north"}, [])

@@ -1,26 +1,32 @@
 """Their columns to ours, each row with the reasons against it.
 
-    raw rows → one frame: our columns + source_file, source_row, _digest, _raw, _reasons (empty: good)
+    raw rows → one frame: our columns + source_file, source_row, digest, _raw, _reasons (empty: good)
 
-Pure functions of a frame and a source's config. `_digest` is the SHA-256 of the row's own columns: equal rows, equal
-digests.
+Pure functions of a frame and a source's config. A column of exactly our name that nothing maps is mapped to itself.
+`digest` is the SHA-256 of the row's own columns: equal rows, equal digests.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
+from lakerec.columns import Sources
 from lakerec.config import SourceTable
+from lakerec.errors import ConfigError
 from lakerec.ingest.read import CORRUPT, FILE, OWN, RAW, ROW, quoted
 from lakerec.ingest.values import moment, number, plausible, trimmed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-DIGEST, REASONS = "_digest", "_reasons"
+REASONS, TIME_TEXT = "_reasons", "_time_text"
+NEAR = 0.7
+"""Likeness from which a name counts as misspelt: `user` for `user_id` is near, `order_id` is not."""
 MALFORMED = "malformed_row"
 ITEM_ID_MISSING = "item_id_missing"
 USER_ID_MISSING = "user_id_missing"
@@ -34,7 +40,11 @@ USER_NAMES = (C.USER_ID,)
 
 
 def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
-    """Rows of bronze/events. A missing user is no reason against a row: it still counts for its item."""
+    """Rows of bronze/events. A missing user is no reason against a row: it still counts for its item.
+
+    `_time_text` is the time as the source writes it, for whoever has to say why it does not parse.
+    """
+    table = with_equal_names(table, raw.columns, Sources.EVENTS)
     time, value = moment(_source(table, C.EVENT_TIME), table.time_format), number(_source(table, C.VALUE))
     item = trimmed(_source(table, C.ITEM_ID))
     digest = _digest(raw)
@@ -44,6 +54,7 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
         item.alias(C.ITEM_ID),
         F.coalesce(trimmed(_source(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
         time.alias(C.EVENT_TIME),
+        trimmed(_source(table, C.EVENT_TIME)).alias(TIME_TEXT),
         value.alias(C.VALUE),
         _rest(raw, table, EVENT_NAMES).alias(C.CONTEXT),
         *_provenance(
@@ -58,6 +69,7 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
 
 def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/items."""
+    table = with_equal_names(table, raw.columns, Sources.ITEMS)
     item = trimmed(_source(table, C.ITEM_ID))
     return raw.select(
         item.alias(C.ITEM_ID),
@@ -71,12 +83,34 @@ def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
 
 def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/users."""
+    table = with_equal_names(table, raw.columns, Sources.USERS)
     user = trimmed(_source(table, C.USER_ID))
     return raw.select(
         user.alias(C.USER_ID),
         _rest(raw, table, USER_NAMES).alias(C.ATTRIBUTES),
         *_provenance(raw, (user.isNull(), USER_ID_MISSING)),
     )
+
+
+def check_names(table: SourceTable, source: str) -> None:
+    """A key near a name of ours that nothing else covers is a slip; any other stays, as context or attribute.
+
+    Raises:
+        ConfigError: one is near; the message has the name.
+    """
+    names = Sources.NAMES[source]
+    free = [name for name in names if name not in table.columns and name not in table.defaults]
+    for section, keys in (("columns", table.columns), ("defaults", table.defaults)):
+        for key in keys:
+            if key not in names and (near := difflib.get_close_matches(key, free, n=1, cutoff=NEAR)):
+                raise ConfigError(f"source.{source}.{section}: unknown name `{key}`; did you mean `{near[0]}`?")
+
+
+def with_equal_names(table: SourceTable, found: Sequence[str], source: str) -> SourceTable:
+    """The mapping, with the columns of exactly our name that it leaves alone."""
+    taken = {*table.columns, *table.columns.values()}
+    equal = {name: name for name in Sources.NAMES[source] if name in found and name not in taken}
+    return table.model_copy(update={"columns": {**table.columns, **equal}})
 
 
 def _source(table: SourceTable, ours: str) -> Column:
@@ -114,8 +148,8 @@ def _as_text(raw: DataFrame, name: str, column: Column) -> Column:
 
 
 def _digest(raw: DataFrame) -> Column:
-    """SHA-256 over the row's own columns; a null differs from an empty text."""
-    own = [quoted(name) for name in raw.columns if name not in OWN]
+    """SHA-256 over the row's own columns, whatever their order; a null differs from an empty text."""
+    own = [quoted(name) for name in sorted(raw.columns) if name not in OWN]
     return F.sha2(
         F.to_json(F.array(F.to_json(F.struct(*own)), F.coalesce(F.when(F.col(CORRUPT), F.col(RAW)), F.lit("")))), 256
     )
@@ -128,7 +162,7 @@ def _provenance(raw: DataFrame, *reasons: tuple[Column, str]) -> list[Column]:
     return [
         F.col(FILE).alias(C.SOURCE_FILE),
         F.col(ROW).alias(C.SOURCE_ROW),
-        _digest(raw).alias(DIGEST),
+        _digest(raw).alias(C.DIGEST),
         F.col(RAW).alias(RAW),
         F.filter(F.array(*checks), lambda reason: reason.isNotNull()).alias(REASONS),
     ]

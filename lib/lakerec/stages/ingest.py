@@ -3,11 +3,11 @@
     files not read yet → rows ─┬─ good      → bronze/<source>
                                ├─ duplicate → counted
                                └─ refused   → bronze/quarantine, with reasons
-    rows in = good + quarantined + duplicates, asserted in every batch
+    rows in = good + quarantined + duplicates, asserted in every batch before its files count as read
 
-A batch is the set of files that are new since the last run; its id is their digest. Both appends carry the batch id as
-their transaction, so that a batch cut short is completed, not repeated. When a source's mapping changes, its rows are
-replaced by those of all files.
+A batch is the set of files that are new since the last run; its id is their digest. The appends carry the batch id as
+their transaction, so that a batch cut short is completed, not repeated; where more files arrived in between, its rows
+are duplicates of the larger batch. When a source's mapping changes, its rows are replaced by those of all files.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.columns import Tables
+from lakerec.columns import Sources, Tables
 from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import mapping, sort
 from lakerec.ingest.read import RAW, list_files, read_source
+from lakerec.ingest.values import check_time_format
 from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.log import LOGGER
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 BATCH_FILES = ("source_file", "length", "modified_at")
+SHOWN = 60
+"""Characters of a value that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,16 @@ class Source:
 
     table: str
     map: Callable[[DataFrame, SourceTable], DataFrame]
+    sort: Callable[[DataFrame, str, DataFrame | None, DataFrame | None], DataFrame]
+    """Mapped rows, key, earlier good rows and earlier refused ones → rows with their kind."""
     key: str
-    """What tells repeats apart."""
+    """What a row is about."""
 
 
 SOURCES = {
-    "events": Source(Tables.BRONZE_EVENTS, mapping.map_events, C.EVENT_ID),
-    "items": Source(Tables.BRONZE_ITEMS, mapping.map_items, mapping.DIGEST),
-    "users": Source(Tables.BRONZE_USERS, mapping.map_users, mapping.DIGEST),
+    Sources.EVENTS: Source(Tables.BRONZE_EVENTS, mapping.map_events, sort.sort_rows, C.EVENT_ID),
+    Sources.ITEMS: Source(Tables.BRONZE_ITEMS, mapping.map_items, sort.sort_descriptions, C.ITEM_ID),
+    Sources.USERS: Source(Tables.BRONZE_USERS, mapping.map_users, sort.sort_descriptions, C.USER_ID),
 }
 
 
@@ -62,11 +68,15 @@ class Batch:
     mapping: str
     rebuild: bool
     """The mapping changed: replace the source's rows."""
+    first: bool
+    """Nothing of the source was read before."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
     total = Result()
+    if context.config.source.graph is not None:
+        LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
     for source, config in _configured(context).items():
         batch = _batch(context, source, config)
         if batch is not None:
@@ -86,7 +96,10 @@ def fingerprint(context: Context) -> str:
 
 def _configured(context: Context) -> dict[str, SourceTable]:
     source = context.config.source
-    return {name: config for name in SOURCES if (config := getattr(source, name)) is not None}
+    found = {name: config for name in SOURCES if (config := getattr(source, name)) is not None}
+    for name, config in found.items():
+        mapping.check_names(config, name)
+    return found
 
 
 def _identities(files: DataFrame) -> list[str]:
@@ -99,76 +112,118 @@ def _digest(parts: list[str]) -> str:
 
 def _batch(context: Context, source: str, config: SourceTable) -> Batch | None:
     """The files to read: those not in ops/files, or all when the mapping changed; None where there are none."""
-    files = list_files(context.spark, config, f"source.{source}")
+    where = f"source.{source}"
+    files = list_files(context.spark, config, where)
     known = context.lake.read(Tables.FILES).where(F.col(C.SOURCE) == source)
     mapped = _digest([config.model_dump_json(exclude={"path"})])
     rebuild = not known.where(F.col("mapping") != mapped).isEmpty()
-    if not rebuild:
+    if rebuild:
+        _refuse_to_forget(known, files, config, where)
+    else:
         files = files.join(known, on=list(BATCH_FILES), how="left_anti")
     identities = _identities(files)
     if not identities:
         return None
-    return Batch(source, config, files, _digest([source, mapped, *identities]), mapped, rebuild)
+    return Batch(source, config, files, _digest([source, mapped, *identities]), mapped, rebuild, known.isEmpty())
+
+
+def _refuse_to_forget(known: DataFrame, files: DataFrame, config: SourceTable, where: str) -> None:
+    """A rebuild replaces all rows by those of the files that are there now: none that was read may be missing.
+
+    Raises:
+        InputError: some are gone. Versions of a Delta source are not: its newest one holds what it holds.
+    """
+    gone = known.select(C.SOURCE_FILE).distinct().join(files, on=C.SOURCE_FILE, how="left_anti")
+    if config.format == "delta":
+        gone = gone.where(~F.col(C.SOURCE_FILE).rlike("@[0-9]+$"))
+    example = gone.orderBy(C.SOURCE_FILE).first()
+    if example is not None:
+        raise InputError(
+            f"{where}: its mapping changed, which reads all files again, but {gone.count()} of those read before are no "
+            f"longer at {config.path}, such as {example[0]}; put them back, undo the change, or start a new lake (lake.root)"
+        )
 
 
 def _ingest(context: Context, batch: Batch, total: Result) -> None:
     """Read, sort, write and account for one batch."""
     source, where = SOURCES[batch.source], f"source.{batch.source}"
+    check_time_format(context.spark, batch.config.time_format, where)
     names = sorted(row.source_file for row in batch.files.collect())
-    raw = read_source(context.spark, batch.config, names, where)
+    raw = read_source(context.spark, batch.config, names, where, Sources.NEEDED[batch.source])
     mapped = source.map(raw, batch.config)
-    kinds = sort.sort_rows(mapped, source.key, _known(context, batch, source)).persist(StorageLevel.MEMORY_AND_DISK)
+    good, refused = _earlier(context, batch, source.table), _earlier(context, batch, Tables.QUARANTINE)
+    kinds = source.sort(mapped, source.key, good, refused).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts = {row[0]: int(row[1]) for row in kinds.groupBy(sort.KIND).count().collect()}
-        _refuse_unparsable_times(kinds, counts, where)
+        if batch.source == Sources.EVENTS and (batch.first or batch.rebuild):
+            _refuse_unparsable_times(kinds, counts, where)
         _write(context, batch, source, kinds)
         _account(context, batch, source, raw.count(), counts, total)
+        _record_files(context, batch)
     finally:
         kinds.unpersist()
 
 
-def _known(context: Context, batch: Batch, source: Source) -> DataFrame | None:
-    """Keys of earlier batches; a bronze table without a key column only knows repeats within a batch."""
-    if source.key not in (C.EVENT_ID,) or batch.rebuild or not context.lake.exists(source.table):
+def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
+    """Rows that other batches of the source left in a table; None where there are none to compare with."""
+    if batch.rebuild or not context.lake.exists(table):
         return None
-    return context.lake.read(source.table).where(F.col(C.BATCH_ID) != batch.id).select(source.key)
+    rows = context.lake.read(table).where(F.col(C.BATCH_ID) != batch.id)
+    return rows.where(F.col(C.SOURCE) == batch.source) if table == Tables.QUARANTINE else rows
 
 
 def _refuse_unparsable_times(kinds: DataFrame, counts: dict[str, int], where: str) -> None:
-    """A time column of which no value parses is a mistake in the config, not bad rows."""
-    if counts.get(sort.GOOD, 0) or not counts.get(sort.REFUSED, 0):
+    """A time column of which no value parses is a mistake in the config, not bad rows.
+
+    Raises:
+        InputError: all that was read was refused, and nothing but the time (or the shape of a row) speaks against it.
+    """
+    if counts.get(sort.GOOD, 0) or counts.get(sort.DUPLICATE, 0) or not counts.get(sort.REFUSED, 0):
         return
     refused = kinds.where(F.col(sort.KIND) == sort.REFUSED)
     unparsable = refused.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
-    example = unparsable.select(RAW).first()
+    example = unparsable.select(mapping.TIME_TEXT).orderBy(F.col(mapping.TIME_TEXT).isNull()).first()
     others = refused.where(
         ~F.arrays_overlap(mapping.REASONS, F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED))))
     )
     if example is not None and others.isEmpty():
+        found = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"
         raise InputError(
-            f"{where}.columns.event_time: no value parses as a time; a row: {example[RAW][:200]}; set {where}.time_format "
+            f"{where}.columns.event_time: no value parses as a time; {found}; set {where}.time_format "
             "to seconds, milliseconds or a pattern such as dd/MM/yyyy HH:mm"
         )
 
 
 def _write(context: Context, batch: Batch, source: Source, kinds: DataFrame) -> None:
-    """Good rows to bronze, refused ones to the quarantine, the files to ops/files: in that order, each once."""
-    lake = context.lake
-    stamp: list[Column] = [F.lit(batch.id).alias(C.BATCH_ID), F.current_timestamp().alias(C.INGESTED_AT)]
-    good = kinds.where(F.col(sort.KIND) == sort.GOOD).select("*", *stamp)
+    """Good rows to bronze, refused ones to the quarantine: in that order, each once."""
+    good = kinds.where(F.col(sort.KIND) == sort.GOOD).select("*", *_stamp(batch))
     refused = kinds.where(F.col(sort.KIND) == sort.REFUSED).select(
-        F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, RAW, F.col(mapping.REASONS).alias(C.REASONS), *stamp
-    )
-    refused = refused.withColumnRenamed(RAW, C.RAW)
-    files = batch.files.select("*", F.lit(batch.source).alias(C.SOURCE), F.lit(batch.mapping).alias("mapping"), *stamp)
+        F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
+        F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST, *_stamp(batch),
+    )  # fmt: skip
     if batch.rebuild:
-        lake.overwrite(good, source.table)
-        lake.overwrite(refused, Tables.QUARANTINE, where=f"{C.SOURCE} = '{batch.source}'")
-        lake.overwrite(files, Tables.FILES, where=f"{C.SOURCE} = '{batch.source}'")
-        return
-    lake.append(good, source.table, batch.id, 1)
-    lake.append(refused, Tables.QUARANTINE, batch.id, 1)
-    lake.append(files, Tables.FILES, batch.id, 1)
+        context.lake.overwrite(good, source.table)
+    else:
+        context.lake.append(good, source.table, batch.id, 1)
+    _put(context, batch, refused, Tables.QUARANTINE)
+
+
+def _record_files(context: Context, batch: Batch) -> None:
+    """The batch's files count as read from here on."""
+    origin = [F.lit(batch.source).alias(C.SOURCE), F.lit(batch.mapping).alias("mapping")]
+    _put(context, batch, batch.files.select("*", *origin, *_stamp(batch)), Tables.FILES)
+
+
+def _put(context: Context, batch: Batch, rows: DataFrame, table: str) -> None:
+    """Write rows of the batch to a table that all sources share."""
+    if batch.rebuild:
+        context.lake.overwrite(rows, table, where=f"{C.SOURCE} = '{batch.source}'")
+    else:
+        context.lake.append(rows, table, batch.id, 1)
+
+
+def _stamp(batch: Batch) -> list[Column]:
+    return [F.lit(batch.id).alias(C.BATCH_ID), F.current_timestamp().alias(C.INGESTED_AT)]
 
 
 def _account(context: Context, batch: Batch, source: Source, rows_in: int, counts: dict[str, int], total: Result) -> None:

@@ -28,6 +28,7 @@ def made(**changed):
     rows += [metric("blend", Metrics.NDCG, 0.12, "seeds")]
     whole = {
         "name": "shop", "k": 10, "protocol": "leave last out", "made_at": "2026-01-01 00:00 UTC", "metrics": rows,
+        "chosen": "blend",
         "promotion": {"promoted": False, "model": "blend", "version": "2", "reasons": ["0.1200 is not above 0.1300"]},
         "weights": {"ease": 0.5, "sequence": 1.0, "content": 0.0},
         "curves": {"sequence": [{"epoch": 1, "loss": 3.0, "value": 0.1}, {"epoch": 2, "loss": 2.0, "value": 0.12}]},
@@ -46,12 +47,19 @@ def page(tmp_path):
     return render(made(), tmp_path / "out" / "report.html").read_text()
 
 
-def test_the_headline_names_the_best_model_and_the_gates_decision(page):
+def test_the_headline_names_the_chosen_model_and_the_gates_decision(page):
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    assert "blend ranks best on the test users: NDCG@10 0.1200 (95 % interval 0.1100 to 0.1300)" in text
-    assert "The gate refused blend (version 2), chosen on validation: 0.1200 is not above 0.1300" in text
+    assert "blend , chosen on validation, reaches NDCG@10 0.1200 (95 % interval 0.1100 to 0.1300) on the test users" in text
+    assert "The gate refused blend (version 2): 0.1200 is not above 0.1300" in text
     assert "Targets with at most five earlier events (50 users)" in text
     assert "0.1100 · 0.1300" in text and "ease 0.5, sequence 1.0" in text
+
+
+def test_the_headline_is_what_validation_chose_though_the_test_likes_another_more(tmp_path):
+    page = render(made(chosen="ease"), tmp_path / "report.html").read_text()
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "ease , chosen on validation, reaches NDCG@10 0.0700" in text
+    assert '<tr class="best"><td>ease</td>' in page and '<tr class="best"><td>blend</td>' not in page
 
 
 def test_data_cannot_become_markup(page):
@@ -67,7 +75,7 @@ def test_the_page_fetches_nothing(page):
 def test_it_renders_with_the_least_there_can_be(tmp_path):
     least = made(
         metrics=[metric("popular", name, 0.0, interval=None if name == Metrics.COVERAGE else 0.0) for name in Metrics.ALL],
-        promotion={}, weights={}, curves={}, quarantine=[], examples=[], map_points=None, map_groups=[],
+        chosen="popular", promotion={}, weights={}, curves={}, quarantine=[], examples=[], map_points=None, map_groups=[],
         events_per_user=np.array([1]),
     )  # fmt: skip
     assert "None: every row that came in was usable" in render(least, tmp_path / "report.html").read_text()

@@ -219,7 +219,7 @@ def test_models_that_are_gone_are_said(whole, monkeypatch):
 def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
     config, _, _ = whole
     page = (Path(config.lake.root).parent / "report.html").read_text()
-    assert "ranks best on the test users" in page and "because of" in page and "<svg" in page
+    assert "chosen on validation, reaches NDCG@10" in page and "because of" in page and "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )

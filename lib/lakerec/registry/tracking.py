@@ -3,8 +3,9 @@
     pipeline("pipeline")           parent run
       └─ stage("train")            child run: params, metrics by step, dataset versions, artifacts
 
-A store kept in a sqlite file gets its artifacts beside that file, never in the working directory. No customer values are
-logged: params are the config's, metrics are figures, datasets are table names with versions.
+A store kept in a sqlite file gets its artifacts beside that file, never in the working directory. Params are
+the config's, metrics are figures, datasets are table names with versions. The one artifact with rows of customers in it is
+the report, whose examples name a few users by their ids.
 """
 
 from __future__ import annotations

@@ -51,14 +51,14 @@ def _styled(draw: Any) -> Any:
 
 @_styled
 def bars_with_intervals(
-    names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float], label: str
+    chosen: str, names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float], label: str
 ) -> str:
-    """Horizontal bars, best on top, each with its 95 % interval."""
+    """Horizontal bars, best on top, each with its 95 % interval; the chosen one stands out."""
     order = np.argsort(values)
     figure, axes = _figure(7, 0.6 + 0.42 * len(names))
     middle = np.asarray(values)[order]
     spread = np.abs(np.stack([middle - np.asarray(lows)[order], np.asarray(highs)[order] - middle]))
-    colors = [ACCENT if place == len(order) - 1 else FAINT for place in range(len(order))]
+    colors = [ACCENT if names[place] == chosen else FAINT for place in order]
     axes.barh([names[place] for place in order], middle, xerr=spread, color=colors, ecolor=INK, capsize=3, height=0.62)
     axes.set_xlabel(label)
     return _svg(figure)
@@ -66,15 +66,15 @@ def bars_with_intervals(
 
 @_styled
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Training loss (left axis) and validation NDCG@10 (right axis) by epoch; one line of each a seed."""
+    """Training loss (left axis) and validation NDCG@10 (right axis) by epoch, of each named fit."""
     figure, axes = _figure(7, 3.2)
     right = axes.twinx()
     right.spines["right"].set_visible(True)
     right.patch.set_alpha(0)
-    for name, points in curves.items():
+    for points in curves.values():
         epochs = [point["epoch"] for point in points]
         axes.plot(epochs, [point["loss"] for point in points], color=FAINT, linestyle="--")
-        right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85, label=name)
+        right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (dashed)")
     right.set_ylabel("validation NDCG@10 (solid)")

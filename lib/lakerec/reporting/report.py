@@ -30,6 +30,8 @@ class ReportData:
     made_at: str
     metrics: list[dict[str, Any]]
     """Rows of eval/metrics at `k`."""
+    chosen: str
+    """The model that validation liked best."""
     promotion: dict[str, Any]
     weights: dict[str, float]
     curves: dict[str, list[dict[str, float]]]
@@ -63,7 +65,8 @@ def render(data: ReportData, path: Path) -> Path:
     whole = table_of(data.metrics)
     slices = sorted({row["slice"] for row in data.metrics} - {"all"})
     page = environment.get_template("report.html").render(
-        data=data, table=whole, columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
+        data=data, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
+        columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
         slices={name: table_of(data.metrics, name) for name in slices if not name.startswith("seed")},
         seeds=_seeds(data.metrics),
     )  # fmt: skip
@@ -92,6 +95,7 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
     ndcg = [row[Metrics.NDCG] for row in table]
     made = {
         "metrics": plots.bars_with_intervals(
+            data.chosen,
             [row["model"] for row in ndcg], [row["value"] for row in ndcg], [row["ci_low"] for row in ndcg],
             [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
         ),

@@ -40,7 +40,7 @@ VALID = "valid_ndcg_"
 
 def run(context: Context, inputs: Inputs) -> Result:
     config, name = context.config.promote, model_name(context)
-    trained, evaluated = _runs(context, inputs)
+    trained, evaluated = judged(context, inputs)
     model = best_by_validation(dict(trained.details))
     values = _test_values(context, evaluated.run_id)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
@@ -76,7 +76,7 @@ def best_by_validation(details: dict[str, str]) -> str:
     return max(values, key=values.__getitem__)
 
 
-def _runs(context: Context, inputs: Inputs) -> tuple[Row, Row]:
+def judged(context: Context, inputs: Inputs) -> tuple[Row, Row]:
     """The last train run and the evaluation of its models on the present test.
 
     Raises:
@@ -84,7 +84,7 @@ def _runs(context: Context, inputs: Inputs) -> tuple[Row, Row]:
     """
     trained, evaluated = last_run(context.lake, "train"), last_run(context.lake, "evaluate")
     if trained is None or evaluated is None:
-        raise InputError("nothing to promote: run `lakerec train` and `lakerec evaluate` first")
+        raise InputError("no model was fitted and judged here: run `lakerec train` and `lakerec evaluate` first")
     if evaluated.details.get(TRAIN_RUN) != trained.run_id:
         raise InputError("eval/metrics is of an earlier train run than the last one: run `lakerec evaluate` first")
     if evaluated.inputs.get(Tables.SEQUENCES) != inputs[Tables.SEQUENCES]:

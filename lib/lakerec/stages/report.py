@@ -13,21 +13,21 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
-from lakerec.errors import ConfigError, InputError
+from lakerec.errors import ConfigError
 from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
+from lakerec.stages.promote import best_by_validation, judged
 
 STAGES = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend")
 MAPPED_ITEMS = 4_000
 
 
 def run(context: Context, inputs: Inputs) -> Result:
+    judged(context, inputs)
     rows = {name: row.asDict() for name in STAGES if (row := last_run(context.lake, name)) is not None}
-    if "evaluate" not in rows:
-        raise InputError("there is nothing to report on: run `lakerec evaluate` first")
     data = gather(context, inputs, rows)
     path = render(data, report_path(context))
     context.tracker.log_artifact(path)
@@ -61,6 +61,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         protocol=config.split.protocol.replace("_", " "),
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         metrics=[row.asDict() for row in metrics.collect()],
+        chosen=best_by_validation(trained),
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
         curves=json.loads(trained["curves"]),

@@ -51,7 +51,8 @@ def sort_descriptions(
         quarantined: rows that earlier batches refused, with their digests.
     """
     refused = F.size(REASONS) > 0
-    by_key, backwards = Window.partitionBy(refused, key), [F.desc(C.SOURCE_FILE), F.desc(C.SOURCE_ROW)]
+    about = F.coalesce(key, C.DIGEST)  # rows without a key must not all meet in one task
+    by_key, backwards = Window.partitionBy(refused, about), [F.desc(C.SOURCE_FILE), F.desc(C.SOURCE_ROW)]
     repeated = F.row_number().over(Window.partitionBy(refused, C.DIGEST).orderBy(*backwards)) > 1
     last = F.row_number().over(by_key.orderBy(*backwards)) == 1
     marked = _marked(_with_history(mapped, key, known), quarantined, C.DIGEST, QUARANTINED)

@@ -32,6 +32,8 @@ SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Without it Spark parses only the columns a query needs, and cannot tell that a CSV row is too short or too long.
     "spark.sql.csv.parser.columnPruning.enabled": "false",
+    # `month=01` in a folder's name is text, as every other raw value is.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # petastorm reads Parquet files as they are and knows no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }

@@ -1,12 +1,16 @@
 """Ingest over several runs, on raw files shown in full: what arrives again, late, empty, different or wrong."""
 
 import logging
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from lakerec.clean.items import latest
 from lakerec.columns import Tables
 from lakerec.config import Config, load_config
 from lakerec.errors import ConfigError, ContractError, EmptyDataError, InputError
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.stages import ingest
 from lakerec.stages.base import Context
@@ -45,12 +49,15 @@ def config(tmp_path, *overrides, columns=COLUMNS) -> Config:
 
 @pytest.fixture
 def run(spark):
-    """A function that ingests once: rows in, good, quarantined and repeated."""
+    """A function that ingests once, as a stage run that goes to its end: rows in, good, quarantined and repeated."""
 
     def once(config):
-        context = Context(config, spark, Lake(spark, config.lake), None, None)
-        done = ingest.run(context, {})
-        return done.rows_in, done.rows_out, done.rows_quarantined, done.rows_duplicate
+        lake, started, clock = Lake(spark, config.lake), datetime.now(UTC), time.monotonic()
+        done = ingest.run(Context(config, spark, lake, None, None), {})
+        figures = (done.rows_in, done.rows_out, done.rows_quarantined, done.rows_duplicate)
+        row = (uuid4().hex, "ingest", "", "", {}, {}, *figures, time.monotonic() - clock, done.details, "", started, "")
+        lake.append(spark.createDataFrame([row], CONTRACTS[Tables.RUNS].schema), Tables.RUNS, row[0], 1)
+        return figures
 
     return once
 
@@ -74,6 +81,33 @@ def test_rows_that_do_not_add_up_are_not_forgotten(spark, tmp_path, shop, monkey
             with pytest.raises(ContractError, match="events: 2 rows in, but 1 good"):
                 run(config(tmp_path))
     assert table(spark, tmp_path, Tables.FILES, "source_file") == []
+
+
+def test_rows_of_a_run_that_was_cut_short_are_counted_by_the_next(tmp_path, shop, run):
+    """Events are read, then the items' mapping turns out wrong: the corrected run accounts for both."""
+    shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5", "ann,x,2024-01-01 10:00:00,5", "ann,,2024-01-01 11:00:00,5")
+    (tmp_path / "items.csv").write_text("id,name\nx,Tea\n")
+    items = f"source.items={{path: {tmp_path}/items.csv, columns: {{item_id: ID, title: name}}}}"
+    with pytest.raises(InputError, match="no column `ID`"):
+        run(config(tmp_path, items))
+    assert run(config(tmp_path, items.replace("ID", "id"))) == (4, 2, 1, 1)
+    shop("day-2.csv", "bob,x,2024-01-02 10:00:00,5")
+    assert run(config(tmp_path, items.replace("ID", "id"))) == (1, 1, 0, 0)
+
+
+def test_csv_has_a_header_and_doubled_quotes_unless_its_options_say_otherwise(spark, tmp_path, shop, run):
+    shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
+    (tmp_path / "items.csv").write_text('id,name\nx,"A ""mug"", hand made"\n')
+    run(config(tmp_path, f"source.items={{path: {tmp_path}/items.csv, columns: {{item_id: id, title: name}}}}"))
+    assert table(spark, tmp_path, Tables.BRONZE_ITEMS, "item_id", "title") == [("x", 'A "mug", hand made')]
+
+
+def test_many_refused_rows_are_told_with_their_commonest_reason(tmp_path, shop, run, caplog):
+    shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5", "ann,,2024-01-01 10:00:00,5", "ann,,2024-01-01 11:00:00,5")
+    LOGGER.propagate = True
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        run(config(tmp_path))
+    assert "source.events: 2 of 3 rows were refused, most of them as item_id_missing" in caplog.text
 
 
 def test_a_bad_time_in_a_later_file_goes_to_the_quarantine(spark, tmp_path, shop, run):
@@ -129,8 +163,8 @@ def test_a_batch_cut_short_before_its_files_counted_as_read_is_not_stored_twice(
         with monkeypatch.context() as patched:
             patched.setattr(
                 ingest, "_record_files",
-                lambda context, batch, source=source, record=record: killed() if batch.source == source
-                else record(context, batch),
+                lambda context, batch, figures, source=source, record=record: killed() if batch.source == source
+                else record(context, batch, figures),
             )  # fmt: skip
             with pytest.raises(KeyboardInterrupt):
                 run(config(tmp_path, override))

@@ -156,7 +156,7 @@ def _reader(spark: SparkSession, table: SourceTable, files: Sequence[str]) -> Da
 
     Spark's readers keep what was set on them: each read takes its own.
     """
-    reader = spark.read.options(**table.options)
+    reader = spark.read.options(**_options(table))
     if table.format in ("csv", "json"):
         reader = reader.option("mode", "PERMISSIVE").option("columnNameOfCorruptRecord", CORRUPT_RECORD)
     folder = _plain(table.path).rstrip("/") + "/"
@@ -164,12 +164,17 @@ def _reader(spark: SparkSession, table: SourceTable, files: Sequence[str]) -> Da
     return reader.option("basePath", table.path) if below else reader
 
 
+def _options(table: SourceTable) -> dict[str, str | int | float | bool]:
+    """The source's options over ours: CSV has a header, and a quote within quotes is written twice (RFC 4180)."""
+    given = {name.lower(): value for name, value in table.options.items()}
+    return {"header": True, "escape": '"', **given} if table.format == "csv" else given
+
+
 def _csv(
     spark: SparkSession, table: SourceTable, files: list[str], where: str, needed: Sequence[str]
 ) -> Iterator[DataFrame]:
     """One frame of text columns for each header. Spark compares only with the first file's, and fails where they differ."""
-    options = {name.lower(): str(value).lower() for name, value in table.options.items()}
-    several = options.get("header") == "true" and len(files) > 1
+    several = str(_options(table)["header"]).lower() == "true" and len(files) > 1
     for group in _same_first_line(spark, files) if several else [files]:
         headed = _reader(spark, table, group).option("inferSchema", "false")
         columns = next((found for file in group if (found := headed.csv(file).columns)), None)

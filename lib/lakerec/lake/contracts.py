@@ -213,7 +213,10 @@ _CONTRACTS = (
         "raw files already read",
         (_key(C.SOURCE, "string", "events, items, users or graph"), _key(C.SOURCE_FILE, "string", "file"),
          Column("length", "bigint", "bytes"), Column("modified_at", "timestamp", "UTC"),
-         Column("mapping", "string", "digest of the source's config when it was read"), BATCH_ID, INGESTED_AT),
+         Column("mapping", "string", "digest of the source's config when it was read"),
+         Column("rows_in", "bigint", "rows of the whole batch"), Column("rows_out", "bigint", "its good rows"),
+         Column("rows_quarantined", "bigint", "its refused rows"), Column("rows_duplicate", "bigint", "its repeats"),
+         BATCH_ID, INGESTED_AT),
         keys=(C.SOURCE, C.SOURCE_FILE, "length", "modified_at"),
     ),
     Contract(

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 BATCH_FILES = ("source_file", "length", "modified_at")
+FIGURES = {"rows_in": "rows_in", "rows_out": "good", "rows_quarantined": "quarantined", "rows_duplicate": "duplicates"}
+"""Count in ops/runs and ops/files: its name in a run's details, after the source's."""
+MUCH = 0.2
+"""Share of refused rows from which on a person is told."""
 SHOWN = 60
 """Characters of a value that an error shows."""
 
@@ -74,13 +78,13 @@ class Batch:
 
 def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
-    total = Result()
     if context.config.source.graph is not None:
         LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
     for source, config in _configured(context).items():
         batch = _batch(context, source, config)
         if batch is not None:
-            _ingest(context, batch, total)
+            _ingest(context, batch)
+    total = _since_last_run(context)
     if context.lake.read(Tables.BRONZE_EVENTS).isEmpty():
         raise EmptyDataError(f"source.events: not one of {total.rows_in} rows was usable; bronze/quarantine has the reasons")
     return total
@@ -144,7 +148,7 @@ def _refuse_to_forget(known: DataFrame, files: DataFrame, config: SourceTable, w
         )
 
 
-def _ingest(context: Context, batch: Batch, total: Result) -> None:
+def _ingest(context: Context, batch: Batch) -> None:
     """Read, sort, write and account for one batch."""
     source, where = SOURCES[batch.source], f"source.{batch.source}"
     check_time_format(context.spark, batch.config.time_format, where)
@@ -158,8 +162,7 @@ def _ingest(context: Context, batch: Batch, total: Result) -> None:
         if batch.source == Sources.EVENTS and (batch.first or batch.rebuild):
             _refuse_unparsable_times(kinds, counts, where)
         _write(context, batch, source, kinds)
-        _account(context, batch, source, raw.count(), counts, total)
-        _record_files(context, batch)
+        _record_files(context, batch, _account(context, batch, source, raw.count(), counts))
     finally:
         kinds.unpersist()
 
@@ -208,10 +211,27 @@ def _write(context: Context, batch: Batch, source: Source, kinds: DataFrame) -> 
     _put(context, batch, refused, Tables.QUARANTINE)
 
 
-def _record_files(context: Context, batch: Batch) -> None:
+def _record_files(context: Context, batch: Batch, figures: dict[str, int]) -> None:
     """The batch's files count as read from here on."""
     origin = [F.lit(batch.source).alias(C.SOURCE), F.lit(batch.mapping).alias("mapping")]
-    _put(context, batch, batch.files.select("*", *origin, *_stamp(batch)), Tables.FILES)
+    counted = [F.lit(value).alias(name) for name, value in figures.items()]
+    _put(context, batch, batch.files.select("*", *origin, *counted, *_stamp(batch)), Tables.FILES)
+
+
+def _since_last_run(context: Context) -> Result:
+    """Rows of all batches read since the last run that went to its end, those of runs that were cut short included."""
+    runs = context.lake.read(Tables.RUNS).where(F.col("stage") == STAGE.name)
+    end = F.unix_micros("started_at") + (F.col("seconds") * 1_000_000).cast("long")
+    last = runs.agg(F.timestamp_micros(F.max(end)).alias("_end"))
+    files = context.lake.read(Tables.FILES).crossJoin(F.broadcast(last))
+    recent = files.where(F.col("_end").isNull() | (F.col(C.INGESTED_AT) > F.col("_end")))
+    total = Result()
+    for row in recent.dropDuplicates([C.SOURCE, C.BATCH_ID]).orderBy(C.INGESTED_AT).collect():
+        for name in FIGURES:
+            setattr(total, name, getattr(total, name) + row[name])
+            detail = f"{row[C.SOURCE]}.{FIGURES[name]}"
+            total.details[detail] = str(int(total.details.get(detail, 0)) + row[name])
+    return total
 
 
 def _put(context: Context, batch: Batch, rows: DataFrame, table: str) -> None:
@@ -226,8 +246,8 @@ def _stamp(batch: Batch) -> list[Column]:
     return [F.lit(batch.id).alias(C.BATCH_ID), F.current_timestamp().alias(C.INGESTED_AT)]
 
 
-def _account(context: Context, batch: Batch, source: Source, rows_in: int, counts: dict[str, int], total: Result) -> None:
-    """Compare the rows of the files with what the tables now hold of the batch.
+def _account(context: Context, batch: Batch, source: Source, rows_in: int, counts: dict[str, int]) -> dict[str, int]:
+    """Compare the rows of the files with what the tables now hold of the batch; gives the figures.
 
     Raises:
         ContractError: they do not add up.
@@ -240,14 +260,18 @@ def _account(context: Context, batch: Batch, source: Source, rows_in: int, count
         raise ContractError(
             f"{batch.source}: {rows_in} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates"
         )
-    total.rows_in += rows_in
-    total.rows_out += good
-    total.rows_quarantined += refused
-    total.rows_duplicate += duplicate
-    total.details |= {
-        f"{batch.source}.rows_in": str(rows_in), f"{batch.source}.good": str(good),
-        f"{batch.source}.quarantined": str(refused), f"{batch.source}.duplicates": str(duplicate),
-    }  # fmt: skip
+    if refused > MUCH * rows_in:
+        LOGGER.warning(
+            "stage=ingest run=%s %s: %s of %s rows were refused, most of them as %s; bronze/quarantine has each",
+            context.run_id, f"source.{batch.source}", refused, rows_in, _commonest_reason(context, of_batch),
+        )  # fmt: skip
+    return dict(zip(FIGURES, (rows_in, good, refused, duplicate), strict=True))
+
+
+def _commonest_reason(context: Context, of_batch: Column) -> str:
+    reasons = context.lake.read(Tables.QUARANTINE).where(of_batch).select(F.explode(C.REASONS).alias("reason"))
+    row = reasons.groupBy("reason").count().orderBy(F.desc("count"), "reason").first()
+    return str(row["reason"]) if row else "nothing"
 
 
 STAGE = Stage(

@@ -38,6 +38,13 @@ SETTINGS = {
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
 }
 
+SET_WHILE_RUNNING = (
+    "spark.sql.session.timeZone",
+    "spark.sql.csv.parser.columnPruning.enabled",
+    "spark.sql.sources.partitionColumnTypeInference.enabled",
+)
+"""Of these, what a session that the platform began has to be told."""
+
 LOCAL_SETTINGS = {
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
@@ -58,7 +65,10 @@ def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> S
     from pyspark.sql import SparkSession
 
     if on_databricks():
-        return SparkSession.builder.getOrCreate()
+        session = SparkSession.builder.getOrCreate()
+        for key in SET_WHILE_RUNNING:
+            session.conf.set(key, SETTINGS[key])
+        return session
     settings = session_settings(config or SparkConfig())
     if not submitted():
         require_java()

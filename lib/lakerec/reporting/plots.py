@@ -74,7 +74,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     for points in curves.values():
         epochs = [point["epoch"] for point in points]
         axes.plot(epochs, [point["loss"] for point in points], color=FAINT, linestyle="--")
-        right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85)
+        right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85, marker="o", markersize=3)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss (dashed)")
     right.set_ylabel("validation NDCG@10 (solid)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -52,8 +53,10 @@ class Progress:
             self._task = self._bars.add_task(name, total=None)
             if self._visible and self._spark is not None:
                 watcher.start()
+            began = time.monotonic()
             try:
                 yield
+                self._bars.console.print(f"{name:<10} done in {time.monotonic() - began:.0f} s", highlight=False)
             finally:
                 stop.set()
                 self._bars.remove_task(self._task)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,9 +42,9 @@ VALID = "valid_ndcg_"
 def run(context: Context, inputs: Inputs) -> Result:
     config, name = context.config.promote, model_name(context)
     trained, evaluated = judged(context, inputs)
-    model = best_by_validation(dict(trained.details))
     values = _test_values(context, evaluated.run_id)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
+    model, why = candidate(best_by_validation(dict(trained.details)), values, champion)
     version = _registered(context, inputs, name, model, trained)
     gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
     if champion == version:
@@ -55,6 +56,7 @@ def run(context: Context, inputs: Inputs) -> Result:
         if baseline is None and model != Models.POPULAR:
             reasons = [*decision.reasons, "plain popularity was not fitted: not compared with it"]
             decision = replace(decision, reasons=reasons)
+        decision = replace(decision, reasons=[*why, *decision.reasons])
         _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
     if decision.promoted:
         gate.set_alias(context.tracker, name, gate.CHAMPION, version)
@@ -74,6 +76,19 @@ def best_by_validation(details: dict[str, str]) -> str:
     """The model with the highest validation NDCG@10; the test has no say in it."""
     values = {key.removeprefix(VALID): float(value) for key, value in details.items() if key.startswith(VALID)}
     return max(values, key=values.__getitem__)
+
+
+def candidate(chosen: str, values: Mapping[str, float], champion: str | None) -> tuple[str, list[str]]:
+    """The model to register, and why it is not the one that validation chose, if so.
+
+    Where nothing serves yet and the chosen model does not beat plain popularity, popularity serves until one does.
+    """
+    baseline = values.get(Models.POPULAR)
+    if champion is not None or baseline is None or values[chosen] > baseline or chosen == Models.POPULAR:
+        return chosen, []
+    return Models.POPULAR, [
+        f"{chosen}, chosen on validation, has {values[chosen]:.4f}: plain popularity serves until one beats it"
+    ]
 
 
 def judged(context: Context, inputs: Inputs) -> tuple[Row, Row]:

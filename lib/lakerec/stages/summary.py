@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -33,10 +34,17 @@ def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         result |= {"k": context.config.promote.k, "metrics": _metrics(context)}
     if "recommend" in names:
         result["example"] = next(iter(examples(context, {}, users=1)), None)
+    if "promote" in names:
+        result["promotion"] = _verdict(next(outcome.row["details"] for outcome in outcomes if outcome.stage == "promote"))
     if "report" in names:
         result["report"] = str(report_path(context))
     result["mlflow"] = _how_to_open(context.config.tracking.uri)
     return result
+
+
+def _verdict(details: dict[str, str]) -> str:
+    said = "promoted" if details["promoted"] == "true" else "did not promote"
+    return f"{said} {details['model']} (version {details['version']}): {'; '.join(json.loads(details['reasons']))}"
 
 
 def _how_to_open(uri: str) -> str:
@@ -45,7 +53,7 @@ def _how_to_open(uri: str) -> str:
         return re.sub(r"//[^/@]*@", "//", uri)
     program = Path(sys.executable).with_name("mlflow")
     near = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
-    return f"{near} ui --backend-store-uri {uri}   then http://127.0.0.1:5000"
+    return f"{near} ui --backend-store-uri {uri}"
 
 
 def _stage(outcome: Outcome) -> dict[str, Any]:
@@ -73,7 +81,11 @@ def print_summary(result: dict[str, Any]) -> None:
         _print_example(console, result["example"])
     if "report" in result:
         console.print(Text(f"Report  {result['report']}"), soft_wrap=True)
+    if "promotion" in result:
+        console.print(Text(f"Gate    {result['promotion']}"))
     console.print(Text(f"MLflow  {result['mlflow']}"), soft_wrap=True)
+    if " ui " in result["mlflow"]:
+        console.print(Text("        then open http://127.0.0.1:5000"))
 
 
 def _stage_table(stages: list[dict[str, Any]]) -> Table:

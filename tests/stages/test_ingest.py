@@ -148,6 +148,7 @@ def test_what_was_refused_is_kept_once_and_does_not_hide_its_correction(spark, t
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "item_id") == [("ann", "x"), ("bob", "y")]
 
 
+@pytest.mark.slow
 def test_a_batch_cut_short_before_its_files_counted_as_read_is_not_stored_twice(spark, tmp_path, shop, monkeypatch, run):
     (tmp_path / "items.csv").write_text("id,name\nx,Tea\n,Lamp\n")
     override = (
@@ -180,6 +181,7 @@ def test_a_batch_cut_short_before_its_files_counted_as_read_is_not_stored_twice(
     ]
 
 
+@pytest.mark.slow
 def test_descriptions_are_kept_once_and_may_return_to_what_they_were(spark, tmp_path, shop, run):
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
     overrides = [

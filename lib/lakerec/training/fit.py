@@ -91,6 +91,8 @@ def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = N
         done = fit_sequence(model.network, batches, Recipe(**spec.recipe), validate, spec.stop_after, on_epoch)
         if rank == 0:
             save_whole(model, Path(spec.output))
+        if ranks > 1:
+            dist.barrier()  # no rank takes its store and connections away while another still uses them
         return _summary(done, ranks, batches.steps_per_epoch)
     finally:
         if dist.is_initialized():

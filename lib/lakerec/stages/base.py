@@ -99,6 +99,8 @@ class Standing:
     due: bool
     why: str
     key: str
+    digest: str
+    """Of the config sections that the stage obeys."""
     inputs: Inputs
     last: Row | None
 
@@ -123,13 +125,13 @@ def standing(context: Context, stage: Stage) -> Standing:
     key = hashlib.sha256(json.dumps({**parts, "code": __version__}, sort_keys=True).encode()).hexdigest()[:16]
     last = last_run(lake, stage.name)
     if last is None:
-        return Standing(True, "never ran here", key, inputs, last)
+        return Standing(True, "never ran here", key, digest, inputs, last)
     outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}
     if stage.makes and not Path(last.details[stage.makes]).exists():
-        return Standing(True, f"{last.details[stage.makes]} is gone", key, inputs, last)
+        return Standing(True, f"{last.details[stage.makes]} is gone", key, digest, inputs, last)
     if last.key == key and last.outputs == outputs:
-        return Standing(False, "up to date", key, inputs, last)
-    return Standing(True, _why(last, inputs, outputs, digest), key, inputs, last)
+        return Standing(False, "up to date", key, digest, inputs, last)
+    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last)
 
 
 def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
@@ -156,8 +158,7 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
     started, clock = datetime.now(UTC), time.monotonic()
     event(stage.name, context.run_id, "start", why=now.why)
     with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
-        digest = context.config.digest("name", "seed", *stage.sections)
-        context.tracker.log_params({**_params(context.config, stage), "config_digest": digest})
+        context.tracker.log_params({**_params(context.config, stage), "config_digest": now.digest})
         result = stage.run(context, now.inputs)
         seconds = time.monotonic() - clock
         row = _record(context, stage, now, result, seconds, started, tracked)
@@ -176,7 +177,7 @@ def _record(
         "run_id": context.run_id,
         "stage": stage.name,
         "key": now.key,
-        "config_digest": context.config.digest("name", "seed", *stage.sections),
+        "config_digest": now.digest,
         "inputs": now.inputs,
         "outputs": {table: version for table in stage.writes if (version := lake.version(table)) is not None},
         "rows_in": result.rows_in,

@@ -20,6 +20,7 @@ from torch import Tensor
 from lakerec.config import EncoderConfig
 from lakerec.language.batching import token_budget_batches
 from lakerec.language.files import fingerprint, resolve_model
+from lakerec.language.packed import pack
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 """Processor features with which bf16 is faster than fp32; without them it is emulated."""
@@ -94,6 +95,8 @@ class Encoder:
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
         self.model = model.to(self.device).eval()
+        if self.device == "cpu" and self.precision == "bf16":
+            pack(self.model)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(min(config.max_tokens, model.config.max_position_embeddings))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from lakerec.config import Config, load_config
+from lakerec.config import Config
+from lakerec.loading import load_config
 
 KINDS = ("tea", "lamp", "chair", "plant")
 CONFIG = """

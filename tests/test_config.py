@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lakerec.config import Config, load_config
+from lakerec.config import Config
 from lakerec.errors import ConfigError
+from lakerec.loading import load_config
 from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,18 @@ def test_mistakes_are_one_line_that_names_the_key(file, override, message):
     with pytest.raises(ConfigError, match=message) as error:
         load_config(file, [override], {})
     assert "\n" not in str(error.value)
+
+
+def test_a_mistake_is_where_it_was_made(file):
+    with pytest.raises(ConfigError, match=r"^--set train\.epochs=many: `train\.epochs`: .*found 'many'"):
+        load_config(file, ["train.dims=16", "train.epochs=many"], {})
+    with pytest.raises(ConfigError, match=r"^LAKEREC__TRAIN__EPOCHS: `train\.epochs`"):
+        load_config(file, ["train.epochs=2"], {"LAKEREC__TRAIN__EPOCHS": "many"})
+    with pytest.raises(ConfigError, match=r"conf\.yaml with --set split\.valid=0\.95: .*must be below test"):
+        load_config(file, ["train.epochs=2", "split.valid=0.95"], {})
+    file.write_text(MINIMAL + "train: {epochs: many}\n")
+    with pytest.raises(ConfigError, match=r"conf\.yaml: `train\.epochs`"):
+        load_config(file, ["train.dims=16"], {})
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from databricks.sdk.service.jobs import JobCluster, Task
 from lakerec import cli
-from lakerec.config import load_config
+from lakerec.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 JOB = yaml.safe_load((ROOT / "conf" / "databricks" / "job.yml").read_text())["resources"]["jobs"]["lakerec"]

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from lakerec import __version__
-from lakerec.config import Config, load_config
+from lakerec.config import Config
 from lakerec.errors import LakerecError
+from lakerec.loading import load_config
 
 STAGES = {
     "ingest": "Raw files to bronze tables; refused rows go to the quarantine with reasons.",

@@ -1,28 +1,19 @@
-"""Typed configuration: one YAML file (`extends:` another) → `--set key.path=value` → environment `LAKEREC__A__B`.
+"""Every section and key of a configuration, with its type, default and limits (`lakerec.loading` reads files into it).
 
-    conf/base.yaml ← conf/demo.yaml ← --set train.epochs=3 ← LAKEREC__TRAIN__EPOCHS=5
-
-Later wins. Unknown keys are errors that name the nearest known key. Relative paths mean: relative to the working
-directory, so that one command in the project's folder finds them on every machine.
+Relative paths mean: relative to the working directory, so that one command in the project's folder finds them on every
+machine.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lakerec.columns import Metrics, Models
-from lakerec.errors import ConfigError
-
-ENVIRONMENT_PREFIX = "LAKEREC__"
+from lakerec.errors import nearest
 
 
 class Section(BaseModel):
@@ -167,7 +158,7 @@ class TrainConfig(Section):
             raise ValueError(f"models must name one besides blend, found {self.models}")
         for model in self.models:
             if model not in Models.ALL:
-                raise ValueError(f"unknown model `{model}`{_nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")
+                raise ValueError(f"unknown model `{model}`{nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")
         if self.dims % self.heads:
             raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
@@ -240,110 +231,3 @@ class Config(Section):
         whole = self.model_dump(mode="json", by_alias=True)
         chosen = {section: whole[section] for section in sections} if sections else whole
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Config:
-    """Read `path` and what it extends, then apply `overrides` (`key.path=value`), then the environment.
-
-    Raises:
-        ConfigError: a file is missing or not YAML, a key is unknown, or a value does not fit.
-    """
-    values = _read(Path(path), seen=())
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {override}: expected key.path=value")
-        _put(values, key.strip().split("."), _parse(text, f"--set {key}"))
-    for variable, text in sorted((os.environ if environment is None else environment).items()):
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            _put(values, variable[len(ENVIRONMENT_PREFIX) :].lower().split("__"), _parse(text, variable))
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from None
-
-
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's values laid over those of the file it extends."""
-    if path.resolve() in seen:
-        raise ConfigError(f"{path}: `extends` goes in a circle")
-    if not path.is_file():
-        raise ConfigError(f"config file not found: {path} (working directory: {Path.cwd()})")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys and values, found a {type(values).__name__}")
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    below = _read(path.parent / str(parent), (*seen, path.resolve()))
-    return _merge(below, values)
-
-
-REPLACED_WHOLE = ("columns", "defaults", "options")
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, section by section; a source's mappings replace each other whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and key not in REPLACED_WHOLE:
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    """Set a nested key, making the sections on the way; the last key may itself hold dots (Spark settings)."""
-    for depth, key in enumerate(keys[:-1]):
-        if keys[depth - 1 : depth + 1] == ["spark", "conf"]:
-            values.setdefault(key, {})[".".join(keys[depth + 1 :])] = value
-            return
-        values[key] = {} if values.get(key) is None else values[key]
-        if not isinstance(values[key], dict):
-            raise ConfigError(f"{'.'.join(keys)}: `{key}` is a value, not a section")
-        values = values[key]
-    values[keys[-1]] = value
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{where}: `{text}` is not readable as YAML") from None
-
-
-def _explain(error: ValidationError) -> str:
-    """The first fault in one line: which key, what was found, what is allowed."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
-        return f"unknown key `{path}`{_nearest(str(first['loc'][-1]), known)}; allowed: {', '.join(known)}{more}"
-    if first["type"] == "missing":
-        return f"`{path}` is missing{more}"
-    found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    if not path:
-        return f"{message}{more}"
-    return f"`{path}`: {message[:1].lower()}{message[1:]}{found}{more}"
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at `loc`."""
-    model: type[BaseModel] = Config
-    for part in loc:
-        annotation: Any = model.model_fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""

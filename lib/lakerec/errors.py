@@ -4,6 +4,11 @@ Every message says what was found and what to do. The command line prints it as 
 and exits with `exit_code`: 2 where the user's input or config is wrong, 1 where a stage failed.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class LakerecError(Exception):
     """Base of every error lakerec raises on purpose; a stage failed."""
@@ -43,3 +48,13 @@ class TrainingError(LakerecError):
 
 class PromotionError(LakerecError):
     """A model could not be packaged, registered or compared."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name; empty where no known one is like it.
+
+    >>> nearest("epoch", ["epochs", "dims"])
+    '; did you mean `epochs`?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""

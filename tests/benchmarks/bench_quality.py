@@ -14,7 +14,7 @@ import tempfile
 from typing import Any
 
 from lakerec.columns import Models, Splits, Tables
-from lakerec.config import load_config
+from lakerec.loading import load_config
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.linear import Ease
 from lakerec.models.ranking import mask_seen, mean_ndcg

@@ -8,10 +8,11 @@ from uuid import uuid4
 import pytest
 from lakerec.clean.items import latest
 from lakerec.columns import Tables
-from lakerec.config import Config, load_config
+from lakerec.config import Config
 from lakerec.errors import ConfigError, ContractError, EmptyDataError, InputError
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
+from lakerec.loading import load_config
 from lakerec.stages import ingest
 from lakerec.stages.base import Context
 from lakerec.stages.log import LOGGER

@@ -8,7 +8,6 @@ has more bytes than rows, so the numbers of a later block are always higher.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lakerec.config import SourceTable
-from lakerec.errors import InputError
+from lakerec.errors import InputError, nearest
 from lakerec.lake.lake import absolute
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def check_needed(
 
 
 def _found(name: str, found: Sequence[str], file: str | None) -> str:
-    near = difflib.get_close_matches(name, found, n=1)
-    hint = f"; did you mean `{near[0]}`?" if near else ""
-    return f"{hint} (found: {', '.join(found)})" + (f" in {file}" if file else "")
+    return f"{nearest(name, found)} (found: {', '.join(found)})" + (f" in {file}" if file else "")
 
 
 def quoted(name: str) -> Column:

@@ -25,7 +25,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS)
         self.bias = None if linear.bias is None else linear.bias.detach()
-        self.after = ("gelu", [], "none") if gelu else ("none", [], "")
+        self.after: tuple[str, list[float], str] = ("gelu", [], "none") if gelu else ("none", [], "")
 
     def forward(self, values: Tensor) -> Tensor:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(values, self.weight, self.bias, *self.after)

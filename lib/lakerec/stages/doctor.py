@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lakerec.config import Config, load_config
+from lakerec.config import Config
 from lakerec.errors import LakerecError
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
 from lakerec.language.files import resolve_model
+from lakerec.loading import load_config
 from lakerec.registry.tracking import SQLITE
 
 PACKAGES = ("pyspark", "delta-spark", "petastorm", "torch", "mlflow")

@@ -160,7 +160,7 @@ def _ingest(context: Context, batch: Batch) -> None:
     try:
         counts = {row[0]: int(row[1]) for row in kinds.groupBy(sort.KIND).count().collect()}
         if batch.source == Sources.EVENTS and (batch.first or batch.rebuild):
-            _refuse_unparsable_times(kinds, counts, where)
+            _refuse_unparsable_times(batch, kinds, counts)
         _write(context, batch, source, kinds)
         _record_files(context, batch, _account(context, batch, source, raw.count(), counts))
     finally:
@@ -175,7 +175,7 @@ def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
     return rows.where(F.col(C.SOURCE) == batch.source) if table == Tables.QUARANTINE else rows
 
 
-def _refuse_unparsable_times(kinds: DataFrame, counts: dict[str, int], where: str) -> None:
+def _refuse_unparsable_times(batch: Batch, kinds: DataFrame, counts: dict[str, int]) -> None:
     """A time column of which no value parses is a mistake in the config, not bad rows.
 
     Raises:
@@ -190,9 +190,11 @@ def _refuse_unparsable_times(kinds: DataFrame, counts: dict[str, int], where: st
         ~F.arrays_overlap(mapping.REASONS, F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED))))
     )
     if example is not None and others.isEmpty():
+        where = f"source.{batch.source}"
         found = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"
+        tried = "" if batch.config.time_format is None else f" by {where}.time_format `{batch.config.time_format}`"
         raise InputError(
-            f"{where}.columns.event_time: no value parses as a time; {found}; set {where}.time_format "
+            f"{where}.columns.event_time: no value parses as a time{tried}; {found}; set {where}.time_format "
             "to seconds, milliseconds or a pattern such as dd/MM/yyyy HH:mm"
         )
 

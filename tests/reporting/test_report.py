@@ -27,7 +27,8 @@ def made(**changed):
     rows += [metric("blend", Metrics.NDCG, value, f"seed_{n}") for n, value in enumerate((0.11, 0.13), start=1)]
     rows += [metric("blend", Metrics.NDCG, 0.12, "seeds")]
     whole = {
-        "name": "shop", "k": 10, "protocol": "leave last out", "made_at": "2026-01-01 00:00 UTC", "metrics": rows,
+        "name": "shop", "k": 10, "protocol": "leave last out", "period": "2025-01-01 to 2025-06-30",
+        "made_at": "2026-01-01 00:00 UTC", "metrics": rows,
         "chosen": "blend",
         "promotion": {"promoted": False, "model": "blend", "version": "2", "reasons": ["0.1200 is not above 0.1300"]},
         "weights": {"ease": 0.5, "sequence": 1.0, "content": 0.0},
@@ -60,6 +61,15 @@ def test_the_headline_is_what_validation_chose_though_the_test_likes_another_mor
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     assert "ease , chosen on validation, reaches NDCG@10 0.0700" in text
     assert '<tr class="best"><td>ease</td>' in page and '<tr class="best"><td>blend</td>' not in page
+
+
+def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_path, page):
+    assert "most popular items" not in page
+    rows = made().metrics + [metric("popular", name, 0.05) for name in Metrics.ALL]
+    text = " ".join(render(made(metrics=rows), tmp_path / "report.html").read_text().split())
+    assert "That is 2.4 × what a list of the most popular items reaches (0.0500)." in text
+    alone = render(made(metrics=rows, chosen="popular"), tmp_path / "report.html").read_text()
+    assert "most popular items" not in alone
 
 
 def test_data_cannot_become_markup(page):

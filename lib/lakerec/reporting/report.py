@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from lakerec.columns import Metrics
+from lakerec.columns import Metrics, Models
 from lakerec.reporting import plots
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
@@ -27,6 +27,8 @@ class ReportData:
     name: str
     k: int
     protocol: str
+    period: str
+    """First and last day of the events."""
     made_at: str
     metrics: list[dict[str, Any]]
     """Rows of eval/metrics at `k`."""
@@ -66,6 +68,7 @@ def render(data: ReportData, path: Path) -> Path:
     slices = sorted({row["slice"] for row in data.metrics} - {"all"})
     page = environment.get_template("report.html").render(
         data=data, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
+        popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
         slices={name: table_of(data.metrics, name) for name in slices if not name.startswith("seed")},
         seeds=_seeds(data.metrics),

@@ -59,6 +59,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         name=config.name,
         k=k,
         protocol=config.split.protocol.replace("_", " "),
+        period=_period(context),
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         metrics=[row.asDict() for row in metrics.collect()],
         chosen=best_by_validation(trained),
@@ -80,6 +81,12 @@ def _promotion(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         return {}
     details = rows["promote"]["details"]
     return {**details, "promoted": details["promoted"] == "true", "reasons": json.loads(details["reasons"])}
+
+
+def _period(context: Context) -> str:
+    """First and last day of the events that are kept."""
+    first, last = context.lake.read(Tables.EVENTS).agg(F.min(C.EVENT_TIME), F.max(C.EVENT_TIME)).first()  # type: ignore[misc]
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], lengths: np.ndarray) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """The reader/writer keeps its promises on a real Delta lake."""
 
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
 from lakerec.columns import Tables
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError
-from lakerec.lake.contracts import CONTRACTS
+from lakerec.lake.contracts import CONTRACTS, Column
 from lakerec.lake.lake import Lake
 
 pytestmark = pytest.mark.spark
@@ -82,6 +83,28 @@ def test_constraints_are_added_to_a_table_whose_creation_was_cut_short(lake, spa
     lake.ensure(Tables.ITEM_INDEX)
     with pytest.raises(Exception, match="from_zero"):
         lake.overwrite(spark.createDataFrame([("a", -1)], INDEX), Tables.ITEM_INDEX)
+
+
+def test_a_table_gains_the_columns_that_its_contract_has_gained(lake, spark, monkeypatch):
+    """The index as an older lakerec made it, which knew nothing of notes."""
+    lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
+    old, notes = CONTRACTS[Tables.ITEM_INDEX], Column("notes", "array<string>", "what people say of it")
+    monkeypatch.setitem(CONTRACTS, Tables.ITEM_INDEX, replace(old, columns=(*old.columns, notes)))
+    lake = Lake(spark, lake.config)
+    lake.append(spark.createDataFrame([("b", 1, ["good"])], f"{INDEX}, notes array<string>"), Tables.ITEM_INDEX, "two", 1)
+    found = lake.read(Tables.ITEM_INDEX)
+    assert sorted(tuple(row) for row in found.collect()) == [("a", 0, None), ("b", 1, ["good"])]
+    assert found.schema["notes"].metadata == {"comment": "what people say of it"}
+
+
+def test_a_table_that_its_contract_no_longer_fits_is_left_alone(lake, spark, monkeypatch):
+    lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
+    old = CONTRACTS[Tables.ITEM_INDEX]
+    other = (Column("item_id", "bigint", "external id"), old.columns[1], Column("rank", "int", "place", nullable=False))
+    monkeypatch.setitem(CONTRACTS, Tables.ITEM_INDEX, replace(old, columns=other))
+    with pytest.raises(ContractError, match="item_id is string, not bigint; rank is missing and must not be null"):
+        Lake(spark, lake.config).ensure(Tables.ITEM_INDEX)
+    assert lake.version(Tables.ITEM_INDEX) == 2 and rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0)]
 
 
 @pytest.mark.parametrize("table", CONTRACTS)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError
 from lakerec.lake.contracts import CONTRACTS, Contract
+from lakerec.lake.contracts import Column as ContractColumn
 from lakerec.lake.platform import on_databricks
 
 if TYPE_CHECKING:
@@ -126,26 +127,43 @@ class Lake:
             self._table(table).delete(where)
 
     def ensure(self, table: str) -> None:
-        """Create the table from its contract, constraints included, unless it is there."""
+        """Create the table from its contract, constraints included; one that is there gets what the contract has gained."""
         if table in self._ready:
             return
         if not self.exists(table):
             if self.root is None:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.config.catalog}`.`{self.config.schema_name}`")
             self._create(CONTRACTS[table])
+        self._grow(CONTRACTS[table])
         self._constrain(CONTRACTS[table])
         self._ready.add(table)
 
     def _create(self, contract: Contract) -> None:
-        columns = ", ".join(
-            f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_quoted(c.comment)}'"
-            for c in contract.columns
-        )
+        columns = ", ".join(map(_declared, contract.columns))
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self._sql_name(contract.table)} ({columns}) USING delta {cluster} "
             f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"
         )
+
+    def _grow(self, contract: Contract) -> None:
+        """Add the columns that a table made by an older lakerec lacks; its rows have null there.
+
+        Raises:
+            ContractError: one of them must not be null, or the table has another type in a column than the contract.
+        """
+        found = {field.name: field.dataType.simpleString() for field in self.read(contract.table).schema.fields}
+        added = [column for column in contract.columns if column.name not in found]
+        kept = [column for column in contract.columns if column.name in found]
+        wrong = [f"{c.name} is {found[c.name]}, not {c.type}" for c in kept if found[c.name] != c.type.replace(" ", "")]
+        wrong += [f"{column.name} is missing and must not be null" for column in added if not column.nullable]
+        if wrong:
+            raise ContractError(
+                f"{self.name(contract.table)}: made by another version of lakerec ({'; '.join(wrong)}): "
+                "use that version, or start a new lake (lake.root)"
+            )
+        if added:
+            self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
 
     def _constrain(self, contract: Contract) -> None:
         """Add the CHECK constraints the table lacks (all of them, if a kill came right after its creation)."""
@@ -191,6 +209,11 @@ class Lake:
 def absolute(path: str) -> str:
     """A local path made absolute, since SQL takes no relative ones; a URI (s3://, dbfs:/, file:/) as it is."""
     return path.rstrip("/") if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/", path) else str(Path(path).resolve())
+
+
+def _declared(column: ContractColumn) -> str:
+    """A column as CREATE TABLE and ADD COLUMNS take it."""
+    return f"`{column.name}` {column.type}{'' if column.nullable else ' NOT NULL'} COMMENT '{_quoted(column.comment)}'"
 
 
 def _quoted(text: str) -> str:

@@ -180,11 +180,15 @@ def test_the_lists_are_due_when_another_champion_serves(whole):
         context.tracker.client.set_registered_model_alias("lakerec-shop", "champion", "1")
 
 
-def test_a_plan_writes_nothing(spark, tmp_path):
+def test_a_plan_writes_nothing_and_knows_no_texts_before_there_are_any(spark, tmp_path, capsys):
     config = shop.config(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    assert all(step["due"] for step in planning.plan(config)["stages"])
+    planned = planning.plan(config)
+    assert all(step["due"] for step in planned["stages"])
+    assert planned["embed"] == {"texts": None, "tokens": None}
     assert sorted(tmp_path.rglob("*")) == before
+    planning.print_plan(planned)
+    assert "to embed: not known before featurize has run" in capsys.readouterr().out
 
 
 @pytest.mark.slow

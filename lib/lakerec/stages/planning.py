@@ -34,8 +34,10 @@ def plan(config: Config) -> dict[str, Any]:
         return {"name": config.name, "stages": steps, "embed": _texts(context)}
 
 
-def _texts(context: Context) -> dict[str, int]:
-    """Distinct texts without a vector, and their tokens."""
+def _texts(context: Context) -> dict[str, int | None]:
+    """Distinct texts without a vector, and their tokens; None before there are any texts."""
+    if not context.lake.exists(Tables.ITEM_TEXT):
+        return {"texts": None, "tokens": None}
     lake, config = context.lake, context.config.encoder
     waiting = embed.pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), embed.fingerprint(context))
     texts = waiting.count()
@@ -62,4 +64,7 @@ def print_plan(result: dict[str, Any]) -> None:
         table.add_row(step["stage"], "run" if step["due"] else "skip", step["why"], rows)
     console.print(table)
     waiting = result["embed"]
-    console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens")
+    if waiting["texts"] is None:
+        console.print("to embed: not known before featurize has run")
+    else:
+        console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens")

@@ -51,6 +51,16 @@ def test_json_reports_a_mistake_as_an_object(capsys):
     assert json.loads(out)["exit_code"] == 2
 
 
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_config", interrupted)
+    code, out, err = call(capsys, "run", "--conf", "conf.yaml")
+    assert (code, out) == (130, "")
+    assert err.strip() == "error: interrupted; the next run goes on where this one stopped"
+
+
 def test_no_java_is_one_line_with_the_command_for_each_system(tmp_path):
     conf = tmp_path / "conf.yaml"
     conf.write_text("name: x\nlake: {root: lake}\nspark: {master: 'local[1]'}\nsource: {events: {path: e.csv}}\n")

@@ -34,6 +34,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="Override: ke
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date.")]
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 UsageError: Any = typer.BadParameter.__base__
 """Unknown options, missing ones, unknown verbs: typer does not export the class."""
 
@@ -125,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LakerecError as error:
         _fail(str(error), error.exit_code, words)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; the next run goes on where this one stopped", 130, words)
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer makes it of a KeyboardInterrupt
+        _fail("interrupted; the next run goes on where this one stopped", INTERRUPTED, words)
     if code:
         sys.exit(code)
 

@@ -40,13 +40,14 @@ def examples(context: Context, inputs: Inputs, users: int = USERS) -> list[dict[
 
 
 def _histories(context: Context, users: list[str]) -> dict[str, list[str]]:
-    """The newest titles of each user's history, newest first."""
+    """The newest titles of each user's history, newest first, each once."""
     lake = context.lake
     events = lake.read(Tables.INTERACTIONS).where(F.col(C.USER_ID).isin(users))
     titled = events.join(lake.read(Tables.ITEMS).select(C.ITEM_ID, C.TITLE), on=C.ITEM_ID, how="left")
     rows = titled.orderBy(F.col(C.POSITION).desc()).select(C.USER_ID, C.TITLE, C.ITEM_ID).collect()
     found: dict[str, list[str]] = {user: [] for user in users}
     for row in rows:
-        if len(found[row[C.USER_ID]]) < LAST:
-            found[row[C.USER_ID]].append(row[C.TITLE] or row[C.ITEM_ID])
+        shown, title = found[row[C.USER_ID]], row[C.TITLE] or row[C.ITEM_ID]
+        if len(shown) < LAST and title not in shown:
+            shown.append(title)
     return found

@@ -15,6 +15,12 @@ def set_up(watched: bool) -> None:
     LOGGER.handlers = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(logging.WARNING if watched else logging.INFO)
+    logging.getLogger().addFilter(_not_of_py4j)
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    """py4j writes a stack trace of every interrupted call, besides raising it."""
+    return record.module not in ("java_gateway", "clientserver")
 
 
 def event(stage: str, run_id: str, what: str, **figures: object) -> None:

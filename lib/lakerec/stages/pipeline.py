@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -30,7 +32,11 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
     from lakerec.registry.tracking import Tracker
 
     found = SparkSession.getActiveSession()
+    interrupt = signal.getsignal(signal.SIGINT)
     spark = found or spark_session(config.spark, f"lakerec {config.name}")
+    if threading.current_thread() is threading.main_thread():
+        # Spark's own handler calls the JVM in the midst of another call to it, and fails; ending the session stops its jobs.
+        signal.signal(signal.SIGINT, interrupt)
     try:
         tracker = Tracker(config.tracking, config.tracking.experiment or config.name)
         yield Context(config, spark, Lake(spark, config.lake), tracker, Progress(progress, spark))

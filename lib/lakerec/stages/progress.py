@@ -74,6 +74,8 @@ class Progress:
     def _show(self, what: str, done: float, total: float | None) -> None:
         if self._task is not None:
             self._bars.update(self._task, description=f"{self._name}: {what}", completed=done, total=total)
+            for task in self._bars.tasks:
+                task.finished_time = None  # a full bar is not the stage's end: its clock goes on
 
     def _watch(self, stop: threading.Event) -> None:
         """Poll Spark's active jobs; its status tracker is made for exactly this."""

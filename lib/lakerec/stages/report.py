@@ -93,7 +93,8 @@ def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], 
     """Tiles: label → value."""
     items = len(arrays.item_ids(context, inputs))
     sessions = context.lake.read(Tables.EVENTS).agg(F.countDistinct(C.SESSION_ID)).first()[0]  # type: ignore[index]
-    density = lengths.sum() / max(1, len(lengths) * items)
+    pairs = context.lake.read(Tables.INTERACTIONS).select(C.USER_ID, C.ITEM_ID).distinct().count()
+    density = pairs / max(1, len(lengths) * items)
     return {
         "users": f"{len(lengths):,}",
         "items": f"{items:,}",
@@ -114,11 +115,19 @@ def refused(context: Context) -> list[dict[str, Any]]:
 
 
 def mask(text: str) -> str:
-    """The shape of a row without its values: letters become x, digits 0.
+    """The shape of a row without its values: letters become x, digits 0; the names of a JSON object's columns stay.
 
     >>> mask('{"id": "Ann-17"}')
-    '{"xx": "xxx-00"}'
+    '{"id": "xxx-00"}'
+    >>> mask("Ann-17,5")
+    'xxx-00,0'
     """
+    try:
+        row = json.loads(text)
+    except ValueError:
+        row = None
+    if isinstance(row, dict):
+        return json.dumps({name: mask(f"{value}") for name, value in row.items()}, ensure_ascii=False)
     return re.sub(r"\d", "0", re.sub(r"[^\W\d_]", "x", text))
 
 

@@ -141,13 +141,14 @@ class Job:
         name = seeded(Models.SEQUENCE, seed, self.config.seeds)
         if seed == self.config.seeds[0]:
             trial = self._task(shared, Splits.TRAIN, seed, f"{self.scratch.name}/sequence")
-            chosen = self._launch(trial, "sequence on train")
+            chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}")
             self.curves[name], self.ranks, self.epochs = chosen["curve"], chosen["ranks"], chosen["best_epoch"]
             for point in chosen["curve"]:
                 self.context.tracker.log_metrics({"loss": point["loss"], "valid_ndcg": point["value"]}, point["epoch"])
             self._judge(name, load(Path(trial.output)))
         final = self._task(shared, Splits.VALID, seed, name, stop_after=self.epochs)
-        self._launch(final, f"sequence on train + valid, seed {seed}")
+        number = f"fit {2 + self.config.seeds.index(seed)} of {1 + len(self.config.seeds)}"
+        self._launch(final, f"sequence on train + valid, {number}")
 
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""

@@ -21,7 +21,13 @@ from safetensors.numpy import load_file, save_file
 
 ITEMS = 12
 EPOCHS = 24
-RANK = "import json, sys\nfrom lakerec.training.fit import fit\nprint(json.dumps(fit(json.load(open(sys.argv[1])))))\n"
+RANK = """import json, os, pathlib, sys
+from lakerec.training.fit import fit
+
+folder = pathlib.Path(sys.argv[1])
+found = fit(json.loads((folder / "task.json").read_text()))
+(folder / f"rank-{os.environ['RANK']}.json").write_text(json.dumps(found))
+"""
 
 
 def task(folder: Path, output: str, **changed: object) -> Task:
@@ -101,11 +107,11 @@ def test_two_ranks_end_where_one_does(tmp_path):
     (tmp_path / "task.json").write_text(json.dumps(asdict(together)))
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(tmp_path / "rank.py"), str(tmp_path / "task.json")]
+    command += [str(tmp_path / "rank.py"), str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     assert [result["ranks"] for result in found] == [2, 2]
     assert found[0]["curve"] == found[1]["curve"]
     losses = [[point["loss"] for point in result["curve"]] for result in (alone, found[0])]

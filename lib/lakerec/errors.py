@@ -50,11 +50,11 @@ class PromotionError(LakerecError):
     """A model could not be packaged, registered or compared."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name; empty where no known one is like it.
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message about an unknown name; empty where no known one is as like it as `cutoff` (1: the same).
 
     >>> nearest("epoch", ["epochs", "dims"])
     '; did you mean `epochs`?'
     """
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean `{near[0]}`?" if near else ""

@@ -8,7 +8,6 @@ Pure functions of a frame and a source's config. A column of exactly our name th
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.config import SourceTable
-from lakerec.errors import ConfigError
+from lakerec.errors import ConfigError, nearest
 from lakerec.ingest.read import CORRUPT, FILE, OWN, RAW, ROW, quoted
 from lakerec.ingest.values import moment, number, plausible, trimmed
 
@@ -102,8 +101,8 @@ def check_names(table: SourceTable, source: str) -> None:
     free = [name for name in names if name not in table.columns and name not in table.defaults]
     for section, keys in (("columns", table.columns), ("defaults", table.defaults)):
         for key in keys:
-            if key not in names and (near := difflib.get_close_matches(key, free, n=1, cutoff=NEAR)):
-                raise ConfigError(f"source.{source}.{section}: unknown name `{key}`; did you mean `{near[0]}`?")
+            if key not in names and (hint := nearest(key, free, NEAR)):
+                raise ConfigError(f"source.{source}.{section}: unknown name `{key}`{hint}")
 
 
 def with_equal_names(table: SourceTable, found: Sequence[str], source: str) -> SourceTable:

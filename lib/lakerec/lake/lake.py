@@ -134,7 +134,8 @@ class Lake:
             if self.root is None:
                 self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.config.catalog}`.`{self.config.schema_name}`")
             self._create(CONTRACTS[table])
-        self._grow(CONTRACTS[table])
+        else:
+            self._grow(CONTRACTS[table])
         self._constrain(CONTRACTS[table])
         self._ready.add(table)
 

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import ConfigError
+from lakerec.models.data import Histories
 from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
 from lakerec.stages import arrays
@@ -66,7 +67,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
         curves=json.loads(trained["curves"]),
-        figures=_figures(context, inputs, rows, histories.lengths),
+        figures=_figures(context, inputs, rows, histories),
         quarantine=refused(context),
         stages=list(rows.values()),
         examples=examples(context, inputs),
@@ -89,12 +90,13 @@ def _period(context: Context) -> str:
     return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
-def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], lengths: np.ndarray) -> dict[str, str]:
+def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], histories: Histories) -> dict[str, str]:
     """Tiles: label → value."""
+    lengths = histories.lengths
     items = len(arrays.item_ids(context, inputs))
     sessions = context.lake.read(Tables.EVENTS).agg(F.countDistinct(C.SESSION_ID)).first()[0]  # type: ignore[index]
-    pairs = context.lake.read(Tables.INTERACTIONS).select(C.USER_ID, C.ITEM_ID).distinct().count()
-    density = pairs / max(1, len(lengths) * items)
+    users = np.repeat(np.arange(len(lengths)), lengths)
+    density = len(np.unique(users * items + histories.items)) / max(1, len(lengths) * items)
     return {
         "users": f"{len(lengths):,}",
         "items": f"{items:,}",

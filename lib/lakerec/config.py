@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lakerec.columns import Metrics, Models
+from lakerec.columns import Columns, Metrics, Models
 from lakerec.errors import nearest
 
 
@@ -77,11 +77,43 @@ class SourceConfig(Section):
     graph: SourceTable | None = None
 
 
+class BotConfig(Section):
+    """Thresholds on one day of one user, beyond which the user is marked is_bot; 0 or null: not looked at."""
+
+    events_per_minute: int = Field(0, ge=0, description="events in a minute of the clock")
+    items_per_day: int = Field(0, ge=0, description="different items on a day")
+    least_variation: float = Field(
+        0, ge=0, lt=1, description="standard deviation of the pauses between a day's events as a share of their mean"
+    )
+    regular_pauses: int = Field(20, ge=2, description="pauses a day must have for their variation to count")
+    agent: str | None = Field(None, description="name in the events' context of the user agent")
+    agent_pattern: str = Field("(?i)bot|crawl|spider|headless|curl|python-requests", description="regular expression")
+
+    @property
+    def looks(self) -> bool:
+        """Whether anything is looked at."""
+        return bool(self.events_per_minute or self.items_per_day or self.least_variation or self.agent)
+
+
 class CleanConfig(Section):
     """From raw to typed and deduplicated."""
 
     session_gap_minutes: int = Field(30, gt=0, description="a longer pause starts a new session")
-    bot_events_per_minute: int = Field(0, ge=0, description="faster users are marked is_bot, never deleted; 0: off")
+    natural_key: list[str] | None = Field(
+        None, description="columns that two rows of one event share; none: user, item, type and time, without event ids"
+    )
+    cancels: dict[str, str] = Field(default_factory=dict, description="event type: the type of the events it takes back")
+    bots: BotConfig = BotConfig()
+
+    @model_validator(mode="after")
+    def _known_key(self) -> CleanConfig:
+        known = (Columns.EVENT_ID, Columns.USER_ID, Columns.ITEM_ID, Columns.EVENT_TYPE, Columns.EVENT_TIME, Columns.VALUE)
+        for name in self.natural_key or ():
+            if name not in known:
+                raise ValueError(f"unknown column `{name}` in natural_key{nearest(name, known)}; allowed: {', '.join(known)}")
+        if loops := set(self.cancels) & set(self.cancels.values()):
+            raise ValueError(f"cancels: `{sorted(loops)[0]}` cannot both cancel and be cancelled")
+        return self
 
 
 class FeatureConfig(Section):

@@ -13,7 +13,7 @@ from lakerec.errors import ConfigError, ContractError, EmptyDataError, InputErro
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.loading import load_config
-from lakerec.stages import ingest
+from lakerec.stages import arrivals, ingest
 from lakerec.stages.base import Context
 from lakerec.stages.log import LOGGER
 
@@ -70,14 +70,9 @@ def table(spark, tmp_path, name, *columns):
 
 def test_rows_that_do_not_add_up_are_not_forgotten(spark, tmp_path, shop, monkeypatch, run):
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5", "ann,y,2024-01-01 11:00:00,5")
-    lossy = ingest.Source(
-        Tables.BRONZE_EVENTS,
-        ingest.SOURCES["events"].map,
-        lambda *arguments: ingest.sort.sort_rows(*arguments).where("item_id = 'x'"),
-        "event_id",
-    )
+    only_new = ingest.sort.only_new
     with monkeypatch.context() as patched:
-        patched.setitem(ingest.SOURCES, "events", lossy)
+        patched.setattr(ingest.sort, "only_new", lambda *arguments: only_new(*arguments).where("item_id = 'x'"))
         for _ in range(2):
             with pytest.raises(ContractError, match="events: 2 rows in, but 1 good"):
                 run(config(tmp_path))
@@ -161,10 +156,10 @@ def test_a_batch_cut_short_before_its_files_counted_as_read_is_not_stored_twice(
         raise KeyboardInterrupt
 
     for source in ("events", "items"):
-        record = ingest._record_files
+        record = arrivals.record
         with monkeypatch.context() as patched:
             patched.setattr(
-                ingest, "_record_files",
+                arrivals, "record",
                 lambda context, batch, figures, source=source, record=record: killed() if batch.source == source
                 else record(context, batch, figures),
             )  # fmt: skip
@@ -284,7 +279,7 @@ def test_a_delta_source_is_read_at_the_version_that_is_recorded(spark, tmp_path,
     spark.sql(rows.format("ann")).write.format("delta").save(str(raw))
     monkeypatch.chdir(tmp_path)
     delta = ("source.events.format=delta", "source.events.options={}", "source.events.path=today's events")
-    find = ingest._batch
+    find = arrivals.find_batch
 
     def later(*arguments):
         """A row arrives between listing and reading."""
@@ -293,7 +288,7 @@ def test_a_delta_source_is_read_at_the_version_that_is_recorded(spark, tmp_path,
         return batch
 
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "_batch", later)
+        patched.setattr(arrivals, "find_batch", later)
         assert run(config(tmp_path, *delta)) == (1, 1, 0, 0)
     assert run(config(tmp_path, *delta)) == (2, 1, 0, 1)
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id") == [("ann",), ("late",)]

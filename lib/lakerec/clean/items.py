@@ -20,19 +20,34 @@ def latest(rows: DataFrame, key: str) -> DataFrame:
     return rows.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
 
 
-def titles_from_events(events: DataFrame) -> DataFrame:
+def titles_in(events: DataFrame) -> DataFrame:
+    """item_id, title (empty: none), n: how many of an item's events carry a title, and how many carry none."""
+    said = F.coalesce(F.trim(F.col(C.CONTEXT)[C.TITLE]), F.lit(""))
+    return events.groupBy(C.ITEM_ID, said.alias(C.TITLE)).agg(F.count("*").alias(C.N))
+
+
+def add_titles(titles: DataFrame, more: DataFrame) -> DataFrame:
+    """Rows of silver/item_titles that `more` changes, with their new counts. Both as of `titles_in`."""
+    old = titles.select(C.ITEM_ID, C.TITLE, F.col(C.N).alias("_old"))
+    joined = more.join(old, on=[C.ITEM_ID, C.TITLE], how="left")
+    return joined.select(C.ITEM_ID, C.TITLE, (F.col(C.N) + F.coalesce("_old", F.lit(0))).alias(C.N))
+
+
+def commonest(titles: DataFrame) -> DataFrame:
     """item_id, title: the title that most of an item's events carry (then the first by alphabet); null without any."""
-    said = events.select(C.ITEM_ID, F.trim(F.col(C.CONTEXT)[C.TITLE]).alias(C.TITLE))
-    counted = said.groupBy(C.ITEM_ID, C.TITLE).count()
-    by_item = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.TITLE).isNull(), F.col("count").desc(), F.col(C.TITLE))
-    ranked = counted.withColumn("_place", F.row_number().over(by_item))
-    return ranked.where(F.col("_place") == 1).select(C.ITEM_ID, C.TITLE)
+    by_item = Window.partitionBy(C.ITEM_ID).orderBy(F.col(C.TITLE) == "", F.col(C.N).desc(), F.col(C.TITLE))
+    ranked = titles.withColumn("_place", F.row_number().over(by_item)).where(F.col("_place") == 1)
+    return ranked.select(C.ITEM_ID, F.when(F.col(C.TITLE) != "", F.col(C.TITLE)).alias(C.TITLE))
 
 
-def clean_items(bronze_items: DataFrame, events: DataFrame) -> DataFrame:
-    """Rows of silver/items: every described item and every item of an event; the id stands in for a missing title."""
+def clean_items(bronze_items: DataFrame, titles: DataFrame) -> DataFrame:
+    """Rows of silver/items: every described item and every item of an event; the id stands in for a missing title.
+
+    Args:
+        titles: as of `titles_in`, over all events.
+    """
     described = latest(bronze_items, C.ITEM_ID)
-    titled = titles_from_events(events).withColumnRenamed(C.TITLE, "_title")
+    titled = commonest(titles).withColumnRenamed(C.TITLE, "_title")
     joined = described.join(titled, on=C.ITEM_ID, how="full_outer")
     return joined.select(
         C.ITEM_ID,

@@ -1,11 +1,12 @@
 """silver/events → gold/interactions: weighted, in order, with dense ids, divided into splits.
 
-events with a user, weight > 0, not a bot → position in the user's history → split → dense ids
+events with a user, weight > 0, not a bot, not cancelled → position in the user's history → split → dense ids
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -13,7 +14,6 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits
-from lakerec.config import SplitConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -22,40 +22,75 @@ FILE_ORDER = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
 """Equal times are common: the order of the file decides, so that every run sees the same last event."""
 FEWEST_EVENTS = 3
 """leave_last_out: a shorter history has nothing left to learn from, and stays whole in train."""
+SCALES = (86_400_000_000, 60_000_000, 1)
+"""Microseconds of a day, a minute, and one: how closely a quantile of time is looked for, step by step."""
 
 
-def weighted(events: DataFrame, weights: Mapping[str, float]) -> DataFrame:
-    """Events that count as interactions, with weight and position (from 0, oldest first) in the user's history."""
-    known = events.where(F.col(C.USER_ID).isNotNull() & ~F.col(C.IS_BOT))
+def counted(events: DataFrame, weights: Mapping[str, float], cancels: Mapping[str, str]) -> DataFrame:
+    """Events that count as interactions, with their weight.
+
+    Args:
+        weights: by event type; 1 where not named, 0 leaves the type out.
+        cancels: event types that take back → those that they take from, of which nothing may be left.
+    """
     weight: Column = F.lit(1.0)
     for event_type, value in weights.items():
         weight = F.when(F.col(C.EVENT_TYPE) == event_type, value).otherwise(weight)
+    known = events.where(F.col(C.USER_ID).isNotNull() & ~F.col(C.IS_BOT))
+    if cancels:
+        gone = F.col(C.EVENT_TYPE).isin(*cancels.values()) & (F.coalesce(C.NET_VALUE, F.lit(1.0)) <= 0)
+        known = known.where(~F.col(C.EVENT_TYPE).isin(*cancels) & ~gone)
+    return known.withColumn(C.WEIGHT, weight).where(F.col(C.WEIGHT) > 0)
+
+
+def positioned(interactions: DataFrame) -> DataFrame:
+    """Add position (from 0, oldest first) in the user's history."""
     by_user = Window.partitionBy(C.USER_ID).orderBy(*FILE_ORDER)
-    counted = known.withColumn(C.WEIGHT, weight).where(F.col(C.WEIGHT) > 0)
-    return counted.withColumn(C.POSITION, (F.row_number().over(by_user) - 1).cast("int"))
+    return interactions.withColumn(C.POSITION, (F.row_number().over(by_user) - 1).cast("int"))
 
 
-def split(interactions: DataFrame, config: SplitConfig) -> DataFrame:
-    """Add split: by the declared protocol."""
-    if config.protocol == "leave_last_out":
-        return _leave_last_out(interactions)
-    return _temporal(interactions, config.valid, config.test)
-
-
-def _leave_last_out(interactions: DataFrame) -> DataFrame:
-    """A user's last event is test, the one before valid; users with fewer than three events are all train."""
+def leave_last_out(interactions: DataFrame) -> DataFrame:
+    """Add split: a user's last event is test, the one before valid; users with fewer than three events are all train."""
     events = F.count("*").over(Window.partitionBy(C.USER_ID))
     from_end = events - F.col(C.POSITION)
     name = F.when((events < FEWEST_EVENTS) | (from_end > 2), Splits.TRAIN)
     return interactions.withColumn(C.SPLIT, name.when(from_end == 2, Splits.VALID).otherwise(Splits.TEST))
 
 
-def _temporal(interactions: DataFrame, valid: float, test: float) -> DataFrame:
-    """Cut at quantiles of event time; an event at a cut belongs to the later split."""
+def temporal(interactions: DataFrame, cuts: Sequence[int]) -> DataFrame:
+    """Add split: valid and test begin at the cuts (epoch microseconds); an event at a cut belongs to the later split."""
+    micros, (valid, test) = F.unix_micros(C.EVENT_TIME), cuts
+    name = F.when(micros < valid, Splits.TRAIN).when(micros < test, Splits.VALID)
+    return interactions.withColumn(C.SPLIT, name.otherwise(Splits.TEST))
+
+
+def quantiles_of_time(events: DataFrame, shares: Sequence[float]) -> list[int]:
+    """Exact quantiles of event_time (epoch microseconds): for each share the event that has it of the others before it.
+
+    Counts days, then the minutes of the days in question, then their microseconds: three passes over one column, and never
+    more values in memory than a minute has.
+    """
     micros = F.unix_micros(C.EVENT_TIME)
-    cuts = interactions.agg(F.percentile(micros, F.array(F.lit(valid), F.lit(test))).alias("_cuts"))
-    name = F.when(micros < F.col("_cuts")[0], Splits.TRAIN).when(micros < F.col("_cuts")[1], Splits.VALID)
-    return interactions.crossJoin(F.broadcast(cuts)).withColumn(C.SPLIT, name.otherwise(Splits.TEST)).drop("_cuts")
+    ranks: list[int] | None = None
+    found: list[int] = [0 for _ in shares]
+    for number, scale in enumerate(SCALES):
+        within = events
+        if number:
+            within = events.where(F.floor(micros / SCALES[number - 1]).isin(*{at // SCALES[number - 1] for at in found}))
+        bins = dict(within.groupBy(F.floor(micros / scale)).count().collect())
+        if ranks is None:
+            total = sum(bins.values())
+            ranks = [math.ceil(share * (total - 1)) for share in shares]
+        for place, rank in enumerate(ranks):
+            below = 0
+            for key in sorted(bins):
+                if number and key * scale // SCALES[number - 1] != found[place] // SCALES[number - 1]:
+                    continue
+                if below + bins[key] > rank:
+                    found[place], ranks[place] = key * scale, rank - below
+                    break
+                below += bins[key]
+    return found
 
 
 def with_dense_ids(interactions: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:

@@ -23,7 +23,9 @@ from lakerec.ingest.values import moment, number, plausible, trimmed
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-REASONS, TIME_TEXT = "_reasons", "_time_text"
+REASONS, DROPPED, TIME_TEXT = "_reasons", "_dropped", "_time_text"
+NESTED = ("array", "struct", "map")
+"""How the types begin that text holds as JSON."""
 NEAR = 0.7
 """Likeness from which a name counts as misspelt: `user` for `user_id` is near, `order_id` is not."""
 MALFORMED = "malformed_row"
@@ -142,16 +144,21 @@ def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> Column:
 
 
 def _as_text(raw: DataFrame, name: str, column: Column) -> Column:
-    nested = dict(raw.dtypes).get(name, "").startswith(("array", "struct", "map"))
+    nested = dict(raw.dtypes).get(name, "").startswith(NESTED)
     return F.to_json(column) if nested else trimmed(column)
 
 
 def _digest(raw: DataFrame) -> Column:
-    """SHA-256 over the row's own columns, whatever their order; a null differs from an empty text."""
-    own = [quoted(name) for name in sorted(raw.columns) if name not in OWN]
-    return F.sha2(
-        F.to_json(F.array(F.to_json(F.struct(*own)), F.coalesce(F.when(F.col(CORRUPT), F.col(RAW)), F.lit("")))), 256
-    )
+    """128 bits (two xxHash64) over the row's own columns, as 32 hexadecimal digits.
+
+    Names and values are hashed in order of the names; a null is left out with its name, so that a column which only later
+    files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text.
+    """
+    types = dict(raw.dtypes)
+    own = [(name, F.to_json(quoted(name)) if types[name].startswith(NESTED) else quoted(name)) for name in sorted(raw.columns)]
+    parts = [part for name, value in own if name not in OWN for part in (F.when(value.isNotNull(), F.lit(name)), value)]
+    text = F.when(F.col(CORRUPT), F.col(RAW))
+    return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, text)), 16, "0") for salt in (1, 2)])
 
 
 def _provenance(raw: DataFrame, *reasons: tuple[Column, str]) -> list[Column]:
@@ -164,4 +171,5 @@ def _provenance(raw: DataFrame, *reasons: tuple[Column, str]) -> list[Column]:
         _digest(raw).alias(C.DIGEST),
         F.col(RAW).alias(RAW),
         F.filter(F.array(*checks), lambda reason: reason.isNotNull()).alias(REASONS),
+        F.lit(None).cast("string").alias(DROPPED),
     ]

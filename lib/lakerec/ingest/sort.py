@@ -1,8 +1,12 @@
-"""Sorts a mapped batch into good rows, repeats and refused rows; every row gets exactly one of the three kinds.
+"""Tells good rows from repeats, refused rows and dropped ones; every row of a batch is exactly one of the four.
 
-refused row        repeat: an earlier batch refused the same row
-event              repeat: its id came before, in the batch or in an earlier one
+refused row        a reason speaks against it; repeat: an earlier batch refused the same row
+dropped row        a rule of the source says to count it and let it go
+event              repeat: the same row came before, in the batch or in an earlier one
 item or user row   repeat: it says nothing new, though what it says may be old and true again
+
+Events are many, so their rows are not moved: what is grouped is two numbers of the digest and the place of a row, and
+what comes of it, the digests that came more than once, is small enough to be looked up beside each row.
 """
 
 from __future__ import annotations
@@ -13,34 +17,101 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.ingest.mapping import REASONS
+from lakerec.ingest.mapping import DROPPED, REASONS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-KIND, GOOD, DUPLICATE, REFUSED = "_kind", "good", "duplicate", "refused"
-BEFORE, NEWEST, QUARANTINED = "_before", "_newest", "_quarantined"
+KIND, GOOD, DUPLICATE = "_kind", "good", "duplicate"
+BEFORE, NEWEST = "_before", "_newest"
+HALVES = ("_low", "_high")
+FILE_NUMBER, PLACE, FIRST, AGAIN = "_file_number", "_place", "_first", "again"
+ROW_BITS = 42
+"""Bits of a place that number the rows of one file: `_row` is below its length in bytes plus 2³³."""
+MOST_FILES = 1 << (63 - ROW_BITS)
+"""Files of one batch that a place can number."""
 
 
-def sort_rows(
-    mapped: DataFrame, key: str, known: DataFrame | None = None, quarantined: DataFrame | None = None
-) -> DataFrame:
-    """Add `_kind`. Of rows with the same key the first by file and place is good; the others are duplicates.
+def is_refused() -> Column:
+    return F.size(REASONS) > 0
+
+
+def is_dropped() -> Column:
+    return ~is_refused() & F.col(DROPPED).isNotNull()
+
+
+def is_candidate() -> Column:
+    """Whether nothing speaks against the row but, perhaps, that it came before."""
+    return ~is_refused() & F.col(DROPPED).isNull()
+
+
+def with_place(mapped: DataFrame, files: DataFrame) -> DataFrame:
+    """Add the digest as two numbers, and the row's place in the batch as one: by file, then by row.
 
     Args:
-        known: rows of earlier batches, with the key; a row that has one of theirs is a duplicate.
+        files: source_file, _file_number (from 0, in order of the names): all that `mapped` was read from.
+    """
+    numbered = mapped.join(F.broadcast(files), on=C.SOURCE_FILE, how="left")
+    unknown = F.raise_error(F.concat(F.lit("a row of a file that was not listed: "), C.SOURCE_FILE)).cast("long")
+    number = F.coalesce(F.col(FILE_NUMBER).cast("long"), unknown)
+    return numbered.withColumns({**_halves(F.col(C.DIGEST)), PLACE: F.shiftleft(number, ROW_BITS) + F.col(C.SOURCE_ROW)})
+
+
+def repeated(placed: DataFrame) -> DataFrame:
+    """Rows that come more than once in the batch: their digest, the first place, and how many come `again`."""
+    counted = placed.where(is_candidate()).groupBy(*HALVES).agg(F.min(PLACE).alias(FIRST), (F.count("*") - 1).alias(AGAIN))
+    return counted.where(F.col(AGAIN) > 0)
+
+
+def met(placed: DataFrame, known: DataFrame) -> DataFrame:
+    """Rows of the batch that an earlier one had: their digest, each once.
+
+    Args:
+        known: rows of bronze/events with event_id and digest (null: the event id is the digest).
+    """
+    halves = [half.alias(name) for name, half in _halves(F.coalesce(C.DIGEST, C.EVENT_ID)).items()]
+    batch = placed.where(is_candidate()).select(*HALVES)
+    return known.select(*halves).join(batch, on=list(HALVES), how="left_semi").dropDuplicates(list(HALVES))
+
+
+def only_new(placed: DataFrame, repeats: DataFrame | None, known: DataFrame | None) -> DataFrame:
+    """Good rows that are no repeat, `digest` null where it is the event id, so that it is not stored twice.
+
+    Args:
+        repeats: of `repeated`; None: there are none.
+        known: of `met`; None: there are none.
+    """
+    kept = placed.where(is_candidate())
+    if repeats is not None:
+        kept = kept.join(repeats.select(*HALVES, FIRST), on=list(HALVES), how="left")
+        kept = kept.where(F.col(FIRST).isNull() | (F.col(PLACE) == F.col(FIRST)))
+    if known is not None:
+        kept = kept.join(known, on=list(HALVES), how="left_anti")
+    return kept.withColumn(C.DIGEST, F.when(F.col(C.DIGEST) != F.col(C.EVENT_ID), F.col(C.DIGEST)))
+
+
+def _halves(digest: Column) -> dict[str, Column]:
+    """128 bits as two numbers, which Spark groups and joins without sorting."""
+    return {name: F.xxhash64(F.lit(salt), digest) for salt, name in enumerate(HALVES)}
+
+
+def refused_before(mapped: DataFrame, quarantined: DataFrame) -> DataFrame:
+    """Refused rows that an earlier batch refused too.
+
+    Args:
         quarantined: rows that earlier batches refused, with their digests.
     """
-    refused = F.size(REASONS) > 0
-    place = F.row_number().over(Window.partitionBy(refused, key).orderBy(C.SOURCE_FILE, C.SOURCE_ROW))
-    marked = _marked(_marked(mapped, known, key, BEFORE), quarantined, C.DIGEST, QUARANTINED)
-    return _with_kind(marked, refused, (place > 1) | F.col(BEFORE)).drop(BEFORE)
+    return mapped.where(is_refused()).join(quarantined.select(C.DIGEST), on=C.DIGEST, how="left_semi")
 
 
-def sort_descriptions(
-    mapped: DataFrame, key: str, known: DataFrame | None = None, quarantined: DataFrame | None = None
-) -> DataFrame:
-    """Add `_kind` to rows that describe what `key` names and may change; the last one by file and place holds.
+def newly_refused(mapped: DataFrame, quarantined: DataFrame | None) -> DataFrame:
+    """Refused rows that no earlier batch refused."""
+    refused = mapped.where(is_refused())
+    return refused if quarantined is None else refused.join(quarantined.select(C.DIGEST), on=C.DIGEST, how="left_anti")
+
+
+def sort_descriptions(mapped: DataFrame, key: str, known: DataFrame | None = None) -> DataFrame:
+    """Good rows with `_kind`: good or duplicate. They describe what `key` names and may change; the last one holds.
 
     The last row of a key is a duplicate where it equals the key's newest row and nothing of the key in the batch is new.
     An other row is one where it comes again later in the batch or came in an earlier one. So a file that arrives again
@@ -48,31 +119,16 @@ def sort_descriptions(
 
     Args:
         known: rows of earlier batches: key, digest, source_file, source_row, ingested_at.
-        quarantined: rows that earlier batches refused, with their digests.
     """
-    refused = F.size(REASONS) > 0
-    about = F.coalesce(key, C.DIGEST)  # rows without a key must not all meet in one task
-    by_key, backwards = Window.partitionBy(refused, about), [F.desc(C.SOURCE_FILE), F.desc(C.SOURCE_ROW)]
-    repeated = F.row_number().over(Window.partitionBy(refused, C.DIGEST).orderBy(*backwards)) > 1
+    by_key, backwards = Window.partitionBy(key), [F.desc(C.SOURCE_FILE), F.desc(C.SOURCE_ROW)]
+    again = F.row_number().over(Window.partitionBy(C.DIGEST).orderBy(*backwards)) > 1
     last = F.row_number().over(by_key.orderBy(*backwards)) == 1
-    marked = _marked(_with_history(mapped, key, known), quarantined, C.DIGEST, QUARANTINED)
+    marked = _with_history(mapped.where(is_candidate()), key, known)
     before = F.coalesce(F.array_contains(BEFORE, F.col(C.DIGEST)), F.lit(False))
-    marked = marked.withColumn("_last", last).withColumn("_new", ~F.col("_last") & ~repeated & ~before)
+    marked = marked.withColumn("_last", last).withColumn("_new", ~F.col("_last") & ~again & ~before)
     settled = F.col(C.DIGEST).eqNullSafe(F.col(NEWEST)) & ~F.max("_new").over(by_key)
-    return _with_kind(marked, refused, ~F.col("_new") & (~F.col("_last") | settled)).drop(BEFORE, NEWEST, "_last", "_new")
-
-
-def _with_kind(marked: DataFrame, refused: Column, duplicate: Column) -> DataFrame:
-    again = (refused & F.col(QUARANTINED)) | (~refused & duplicate)
-    return marked.withColumn(KIND, F.when(again, DUPLICATE).when(refused, REFUSED).otherwise(GOOD)).drop(QUARANTINED)
-
-
-def _marked(rows: DataFrame, known: DataFrame | None, key: str, mark: str) -> DataFrame:
-    """Add whether the row's key is among those known; a null is not."""
-    if known is None:
-        return rows.withColumn(mark, F.lit(False))
-    keys = known.select(key).distinct().withColumn(mark, F.lit(True))
-    return rows.join(keys, on=key, how="left").withColumn(mark, F.coalesce(mark, F.lit(False)))
+    duplicate = ~F.col("_new") & (~F.col("_last") | settled)
+    return marked.withColumn(KIND, F.when(duplicate, DUPLICATE).otherwise(GOOD)).drop(BEFORE, NEWEST, "_last", "_new")
 
 
 def _with_history(rows: DataFrame, key: str, known: DataFrame | None) -> DataFrame:

@@ -58,7 +58,7 @@ BATCH_ID = _key(C.BATCH_ID, "string", "digest of the files that arrived together
 INGESTED_AT = _key(C.INGESTED_AT, "timestamp", "when the batch was read, UTC")
 SOURCE_FILE = Column(C.SOURCE_FILE, "string", "file the row came from")
 SOURCE_ROW = Column(C.SOURCE_ROW, "bigint", "position that orders the rows of one file")
-DIGEST = Column(C.DIGEST, "string", "SHA-256 of the row as received: tells what came before")
+DIGEST = Column(C.DIGEST, "string", "of the row as received, 128 bits: tells what came before")
 ARRIVAL = (SOURCE_FILE, SOURCE_ROW, BATCH_ID, INGESTED_AT)
 ITEM = _key(C.ITEM, "int", "dense item index, from 0, never reused")
 USER = _key(C.USER, "int", "dense user index, from 0, never reused")
@@ -77,8 +77,8 @@ _CONTRACTS = (
         T.BRONZE_EVENTS,
         "events as received, exact repeats left out, and where each came from",
         (EVENT_ID, USER_ID, ITEM_ID, EVENT_TYPE, EVENT_TIME, VALUE,
-         Column(C.CONTEXT, "map<string,string>", "columns of the source that no name of ours covers"), *ARRIVAL),
-        keys=(C.EVENT_ID,),
+         Column(C.CONTEXT, "map<string,string>", "columns of the source that no name of ours covers"), *ARRIVAL,
+         Column(C.DIGEST, "string", "digest of the row as received; null where it is the event id")),
         cluster_by=(C.EVENT_TIME,),
     ),
     Contract(
@@ -104,7 +104,10 @@ _CONTRACTS = (
         "events, typed and deduplicated, in sessions, bots marked",
         (EVENT_ID, USER_ID, ITEM_ID, EVENT_TYPE, EVENT_TIME, VALUE,
          Column(C.SESSION_ID, "string", "session of the user; null without a user"),
-         _key(C.IS_BOT, "boolean", "rate above the declared threshold"), SOURCE_FILE, SOURCE_ROW),
+         _key(C.IS_BOT, "boolean", "beyond a declared threshold"), SOURCE_FILE, SOURCE_ROW,
+         Column(C.NET_VALUE, "double", "value less what was cancelled of it"),
+         Column(C.BOT_REASONS, "array<string>", "thresholds the user went beyond: rate, breadth, regularity, user_agent"),
+         Column(C.DIGEST, "string", "digest of the row as received; null where it is the event id")),
         keys=(C.EVENT_ID,),
         cluster_by=(C.EVENT_TIME,),
     ),
@@ -114,6 +117,12 @@ _CONTRACTS = (
         (ITEM_ID, TITLE, Column(C.DESCRIPTION, "string", "longer text"),
          Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES),
         keys=(C.ITEM_ID,),
+    ),
+    Contract(
+        T.ITEM_TITLES,
+        "titles that events carry, by item, with how often",
+        (ITEM_ID, _key(C.TITLE, "string", "title"), Column(C.N, "bigint", "rows of bronze/events that say so")),
+        keys=(C.ITEM_ID, C.TITLE),
     ),
     Contract(
         T.USERS,
@@ -127,6 +136,7 @@ _CONTRACTS = (
         (_key(C.USER_ID, "string", "external user id"), ITEM_ID, EVENT_TIME, EVENT_TYPE,
          _key(C.WEIGHT, "double", "weight of the event type"), SPLIT, USER, ITEM,
          _key(C.POSITION, "int", "place in the user's history, from 0; orders events of equal time")),
+        keys=(C.USER, C.POSITION),
         constraints=KNOWN_SPLIT,
         cluster_by=(C.SPLIT,),
     ),
@@ -216,7 +226,7 @@ _CONTRACTS = (
          Column("mapping", "string", "digest of the source's config when it was read"),
          Column("rows_in", "bigint", "rows of the whole batch"), Column("rows_out", "bigint", "its good rows"),
          Column("rows_quarantined", "bigint", "its refused rows"), Column("rows_duplicate", "bigint", "its repeats"),
-         BATCH_ID, INGESTED_AT),
+         Column("rows_dropped", "bigint", "its rows that a rule counts and lets go"), BATCH_ID, INGESTED_AT),
         keys=(C.SOURCE, C.SOURCE_FILE, "length", "modified_at"),
     ),
     Contract(

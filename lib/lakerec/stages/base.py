@@ -46,6 +46,10 @@ class Context:
     progress: Progress
     run_id: str = ""
     """Id of the stage run under way."""
+    full: bool = False
+    """Build everything anew, out of all raw files."""
+    base: Row | None = None
+    """The last run of the stage under way, where its tables may be built upon: same config and code, tables as it left them."""
 
 
 @dataclass
@@ -103,6 +107,8 @@ class Standing:
     """Of the config sections that the stage obeys."""
     inputs: Inputs
     last: Row | None
+    base: Row | None = None
+    """The last run, where its tables may be built upon."""
 
 
 def last_run(lake: Lake, stage: str) -> Row | None:
@@ -131,7 +137,8 @@ def standing(context: Context, stage: Stage) -> Standing:
         return Standing(True, f"{last.details[stage.makes]} is gone", key, digest, inputs, last)
     if last.key == key and last.outputs == outputs:
         return Standing(False, "up to date", key, digest, inputs, last)
-    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last)
+    same = last.code == __version__ and last.config_digest == digest and last.outputs == outputs
+    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last, last if same else None)
 
 
 def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
@@ -155,6 +162,7 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
         event(stage.name, now.last.run_id, "up to date")
         return Outcome(stage.name, True, now.last.run_id, 0.0, now.last.asDict())
     context.run_id = f"{stage.name}-{uuid.uuid4().hex[:12]}"
+    context.base = None if force else now.base
     started, clock = datetime.now(UTC), time.monotonic()
     event(stage.name, context.run_id, "start", why=now.why)
     with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):

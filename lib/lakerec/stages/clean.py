@@ -1,24 +1,52 @@
-"""bronze → silver: deduplicated events in sessions, one description an item, one row a user."""
+"""bronze → silver: one row an event in sessions, one description an item, one row a user.
+
+Where the last run left the tables as they are, only what is new in bronze is looked at, with the old rows that it may
+change; else all of bronze. Both give the same tables.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from lakerec.clean import increment
 from lakerec.clean.events import clean_events
-from lakerec.clean.items import clean_items, clean_users
+from lakerec.clean.items import add_titles, clean_items, clean_users, titles_in
 from lakerec.columns import Tables
+from lakerec.lake import difference
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.increments import added_since, kept, replace, unchanged
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def run(context: Context, inputs: Inputs) -> Result:
-    lake, config = context.lake, context.config.clean
+    lake = context.lake
     bronze = lake.read(Tables.BRONZE_EVENTS, inputs.get(Tables.BRONZE_EVENTS))
-    items = lake.read(Tables.BRONZE_ITEMS, inputs.get(Tables.BRONZE_ITEMS))
-    users = lake.read(Tables.BRONZE_USERS, inputs.get(Tables.BRONZE_USERS))
-    cleaned = clean_events(bronze, config.session_gap_minutes, config.bot_events_per_minute)
-    lake.overwrite(cleaned, Tables.EVENTS)
-    lake.overwrite(clean_items(items, bronze), Tables.ITEMS)
-    lake.overwrite(clean_users(users), Tables.USERS)
+    new = added_since(context, inputs, Tables.BRONZE_EVENTS)
+    if new is None:
+        lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)
+        lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)
+    elif not unchanged(context, inputs, Tables.BRONZE_EVENTS):
+        _update(context, new)
+    if not unchanged(context, inputs, Tables.BRONZE_EVENTS, Tables.BRONZE_ITEMS):
+        described = lake.read(Tables.BRONZE_ITEMS, inputs.get(Tables.BRONZE_ITEMS))
+        replace(context, clean_items(described, lake.read(Tables.ITEM_TITLES)), Tables.ITEMS)
+    if not unchanged(context, inputs, Tables.BRONZE_USERS):
+        replace(context, clean_users(lake.read(Tables.BRONZE_USERS, inputs.get(Tables.BRONZE_USERS))), Tables.USERS)
     rows_in, rows_out = bronze.count(), lake.read(Tables.EVENTS).count()
     return Result(rows_in=rows_in, rows_out=rows_out, rows_duplicate=rows_in - rows_out)
+
+
+def _update(context: Context, new: DataFrame) -> None:
+    """Bring silver/events and the titles up to date with new rows of bronze/events."""
+    lake, names = context.lake, CONTRACTS[Tables.EVENTS].names
+    with kept(new) as fresh:
+        changes = increment.changes(lake.read(Tables.EVENTS), fresh, context.config.clean, names)
+        with kept(changes) as changed:
+            difference.apply(lake, changed, Tables.EVENTS, context.run_id)
+        lake.merge(add_titles(lake.read(Tables.ITEM_TITLES), titles_in(fresh)), Tables.ITEM_TITLES)
 
 
 STAGE = Stage(
@@ -26,6 +54,6 @@ STAGE = Stage(
     run=run,
     summary="bronze to typed, deduplicated silver tables",
     reads=(Tables.BRONZE_EVENTS, Tables.BRONZE_ITEMS, Tables.BRONZE_USERS),
-    writes=(Tables.EVENTS, Tables.ITEMS, Tables.USERS),
+    writes=(Tables.EVENTS, Tables.ITEM_TITLES, Tables.ITEMS, Tables.USERS),
     sections=("clean",),
 )

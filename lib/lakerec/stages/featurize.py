@@ -1,8 +1,16 @@
-"""silver → gold: dense indexes, interactions in splits, sequences, item texts."""
+"""silver → gold: dense indexes, interactions in splits, sequences, item texts.
+
+Where the last run left the tables as they are, only users whose events changed are looked at; under a time split also
+those whose events lie between the old cuts and the new ones. Else all users are. Both give the same tables, but for the
+numbers in the indexes, which follow the order of arrival.
+"""
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+import json
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
@@ -10,36 +18,94 @@ from lakerec.errors import EmptyDataError
 from lakerec.features import index, interactions
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
+from lakerec.lake import difference
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.increments import changed_since, kept, replace, unchanged
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def run(context: Context, inputs: Inputs) -> Result:
     lake, config = context.lake, context.config
     events = lake.read(Tables.EVENTS, inputs.get(Tables.EVENTS))
     items = lake.read(Tables.ITEMS, inputs.get(Tables.ITEMS))
-    counted = interactions.weighted(events, config.features.event_weights)
+    counted = interactions.counted(events, config.features.event_weights, config.clean.cancels)
     if counted.isEmpty():
         raise EmptyDataError("silver/events: no event has both a user and a weight above 0: nothing to learn from")
-    _extend(context, Tables.USER_INDEX, counted.select(C.USER_ID, C.EVENT_TIME), C.USER_ID, C.USER)
-    seen = items.join(events.select(C.ITEM_ID, C.EVENT_TIME), on=C.ITEM_ID, how="left")
-    _extend(context, Tables.ITEM_INDEX, seen.select(C.ITEM_ID, C.EVENT_TIME), C.ITEM_ID, C.ITEM)
-    divided = interactions.split(counted, config.split)
-    dense = interactions.with_dense_ids(divided, lake.read(Tables.USER_INDEX), lake.read(Tables.ITEM_INDEX))
-    version = lake.overwrite(dense, Tables.INTERACTIONS)
-    written = lake.read(Tables.INTERACTIONS, version)
-    lake.overwrite(sequences(written), Tables.SEQUENCES)
-    lake.overwrite(item_text(items, config.features.max_description), Tables.ITEM_TEXT)
-    sizes = {row[0]: int(row[1]) for row in written.groupBy(C.SPLIT).count().collect()}
+    cuts = [] if config.split.protocol == "leave_last_out" else interactions.quantiles_of_time(
+        counted, (config.split.valid, config.split.test)
+    )  # fmt: skip
+    touched = _touched(context, inputs, counted, cuts)
+    with kept(touched) if touched is not None else kept(counted, keep=False) as chosen:
+        if touched is None:
+            _all_users(context, counted, items, events, cuts)
+        elif not unchanged(context, inputs, Tables.EVENTS, Tables.ITEMS):
+            _some_users(context, counted, items, events, cuts, chosen)
+    if not unchanged(context, inputs, Tables.ITEMS):
+        replace(context, item_text(items, config.features.max_description), Tables.ITEM_TEXT)
+    sizes = {row[0]: int(row[1]) for row in lake.read(Tables.INTERACTIONS).groupBy(C.SPLIT).count().collect()}
     details = {split: str(sizes.get(split, 0)) for split in Splits.ALL}
     users, catalogue = (lake.read(table).count() for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
-    details |= {"users": str(users), "items": str(catalogue)}
+    details |= {"users": str(users), "items": str(catalogue), "cuts": json.dumps(cuts)}
     return Result(rows_in=events.count(), rows_out=sum(sizes.values()), details=details)
 
 
-def _extend(context: Context, table: str, ids: DataFrame, key: str, dense: str) -> None:
+def _touched(context: Context, inputs: Inputs, counted: DataFrame, cuts: list[int]) -> DataFrame | None:
+    """Users (user_id) whose rows may differ from those of the last run; None: all may."""
+    changed = changed_since(context, inputs, Tables.EVENTS)
+    if changed is None or context.base is None:
+        return None
+    users = changed.select(C.USER_ID)
+    micros = F.unix_micros(C.EVENT_TIME)
+    for old, new in zip(json.loads(context.base.details["cuts"]), cuts, strict=True):
+        users = users.unionByName(counted.where((micros >= min(old, new)) & (micros < max(old, new))).select(C.USER_ID))
+    return users.where(F.col(C.USER_ID).isNotNull()).distinct()
+
+
+def _all_users(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int]) -> None:
+    lake = context.lake
+    _extend_indexes(context, counted, items, events)
+    lake.overwrite(_rows(context, counted, cuts), Tables.INTERACTIONS)
+    lake.overwrite(sequences(lake.read(Tables.INTERACTIONS)), Tables.SEQUENCES)
+
+
+def _some_users(
+    context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int], touched: DataFrame
+) -> None:
+    """The rows of these users that differ are written, no others."""
+    theirs = counted.join(touched, on=C.USER_ID, how="left_semi")
+    _extend_indexes(context, theirs, items, events)
+    _update(context, _rows(context, theirs, cuts), touched, Tables.INTERACTIONS)
+    written = context.lake.read(Tables.INTERACTIONS).join(touched, on=C.USER_ID, how="left_semi")
+    _update(context, sequences(written), touched, Tables.SEQUENCES)
+
+
+def _rows(context: Context, counted: DataFrame, cuts: list[int]) -> DataFrame:
+    """Rows of gold/interactions."""
+    lake, ordered = context.lake, interactions.positioned(counted)
+    divided = interactions.temporal(ordered, cuts) if cuts else interactions.leave_last_out(ordered)
+    return interactions.with_dense_ids(divided, lake.read(Tables.USER_INDEX), lake.read(Tables.ITEM_INDEX))
+
+
+def _update(context: Context, rows: DataFrame, touched: DataFrame, table: str) -> None:
+    contract = CONTRACTS[table]
+    old = context.lake.read(table).join(touched, on=C.USER_ID, how="left_semi")
+    with kept(difference.difference(old, rows, contract.keys, contract.names)) as changes:
+        difference.apply(context.lake, changes, table, context.run_id)
+
+
+def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame) -> None:
     """Give new ids their numbers; an append cut short and run again finds them numbered already."""
-    existing = context.lake.read(table).select(key, dense)
-    context.lake.append(index.extend_index(existing, ids, key, dense), table, context.run_id, 1)
+    lake = context.lake
+    known = lake.read(Tables.ITEM_INDEX).select(C.ITEM_ID, C.ITEM)
+    lake.append(
+        index.extend_index(lake.read(Tables.USER_INDEX), counted, C.USER_ID, C.USER), Tables.USER_INDEX, context.run_id, 1
+    )
+    fresh = items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")
+    seen = fresh.join(events.select(C.ITEM_ID, C.EVENT_TIME), on=C.ITEM_ID, how="left")
+    lake.append(index.extend_index(known, seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX, context.run_id, 1)
 
 
 STAGE = Stage(
@@ -48,5 +114,5 @@ STAGE = Stage(
     summary="interactions, splits, sequences, item texts",
     reads=(Tables.EVENTS, Tables.ITEMS),
     writes=(Tables.INTERACTIONS, Tables.SEQUENCES, Tables.ITEM_TEXT, Tables.ITEM_INDEX, Tables.USER_INDEX),
-    sections=("features", "split"),
+    sections=("features", "split", "clean"),
 )

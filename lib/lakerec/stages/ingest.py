@@ -2,22 +2,23 @@
 
     files not read yet → rows ─┬─ good      → bronze/<source>
                                ├─ duplicate → counted
+                               ├─ dropped   → counted, by a rule of the source
                                └─ refused   → bronze/quarantine, with reasons
-    rows in = good + quarantined + duplicates, asserted in every batch before its files count as read
+    rows in = good + quarantined + duplicates + dropped, asserted in every batch before its files count as read
 
-A batch is the set of files that are new since the last run; its id is their digest. The appends carry the batch id as
-their transaction, so that a batch cut short is completed, not repeated; where more files arrived in between, its rows
-are duplicates of the larger batch. When a source's mapping changes, its rows are replaced by those of all files.
+The appends carry the batch id as their transaction, so that a batch cut short is completed, not repeated; where more
+files arrived in between, its rows are duplicates of the larger batch. When a source's mapping changes, its rows are
+replaced by those of all files.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark import StorageLevel
+from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
@@ -25,17 +26,17 @@ from lakerec.columns import Sources, Tables
 from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import mapping, sort
-from lakerec.ingest.read import RAW, list_files, read_source
+from lakerec.ingest.read import RAW, read_source
 from lakerec.ingest.values import check_time_format
+from lakerec.stages import arrivals
+from lakerec.stages.arrivals import Batch
 from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.increments import kept
 from lakerec.stages.log import LOGGER
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
-BATCH_FILES = ("source_file", "length", "modified_at")
-FIGURES = {"rows_in": "rows_in", "rows_out": "good", "rows_quarantined": "quarantined", "rows_duplicate": "duplicates"}
-"""Count in ops/runs and ops/files: its name in a run's details, after the source's."""
 MUCH = 0.2
 """Share of refused rows from which on a person is told."""
 SHOWN = 60
@@ -48,32 +49,25 @@ class Source:
 
     table: str
     map: Callable[[DataFrame, SourceTable], DataFrame]
-    sort: Callable[[DataFrame, str, DataFrame | None, DataFrame | None], DataFrame]
-    """Mapped rows, key, earlier good rows and earlier refused ones → rows with their kind."""
     key: str
     """What a row is about."""
 
 
 SOURCES = {
-    Sources.EVENTS: Source(Tables.BRONZE_EVENTS, mapping.map_events, sort.sort_rows, C.EVENT_ID),
-    Sources.ITEMS: Source(Tables.BRONZE_ITEMS, mapping.map_items, sort.sort_descriptions, C.ITEM_ID),
-    Sources.USERS: Source(Tables.BRONZE_USERS, mapping.map_users, sort.sort_descriptions, C.USER_ID),
+    Sources.EVENTS: Source(Tables.BRONZE_EVENTS, mapping.map_events, C.EVENT_ID),
+    Sources.ITEMS: Source(Tables.BRONZE_ITEMS, mapping.map_items, C.ITEM_ID),
+    Sources.USERS: Source(Tables.BRONZE_USERS, mapping.map_users, C.USER_ID),
 }
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The files of one source that are read together."""
+class Sorted:
+    """What became of the rows of a batch."""
 
-    source: str
-    config: SourceTable
-    files: DataFrame
-    id: str
-    mapping: str
-    rebuild: bool
-    """The mapping changed: replace the source's rows."""
-    first: bool
-    """Nothing of the source was read before."""
+    good: DataFrame
+    refused: DataFrame | None
+    figures: dict[str, int]
+    """rows_in, rows_duplicate, rows_dropped, and of the refused rows how many an earlier batch refused too (refused_before)."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -81,10 +75,10 @@ def run(context: Context, inputs: Inputs) -> Result:
     if context.config.source.graph is not None:
         LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
     for source, config in _configured(context).items():
-        batch = _batch(context, source, config)
+        batch = arrivals.find_batch(context, source, config)
         if batch is not None:
             _ingest(context, batch)
-    total = _since_last_run(context)
+    total = arrivals.since_last_run(context)
     if context.lake.read(Tables.BRONZE_EVENTS).isEmpty():
         raise EmptyDataError(f"source.events: not one of {total.rows_in} rows was usable; bronze/quarantine has the reasons")
     return total
@@ -94,8 +88,8 @@ def fingerprint(context: Context) -> str:
     """Digest of all raw files as they lie there now."""
     parts = []
     for source, config in _configured(context).items():
-        parts += [f"{source} {row}" for row in _identities(list_files(context.spark, config, f"source.{source}"))]
-    return _digest(parts)
+        parts += [f"{source} {row}" for row in arrivals.identities(arrivals.listed(context, source, config))]
+    return arrivals.digest(parts)
 
 
 def _configured(context: Context) -> dict[str, SourceTable]:
@@ -106,65 +100,72 @@ def _configured(context: Context) -> dict[str, SourceTable]:
     return found
 
 
-def _identities(files: DataFrame) -> list[str]:
-    return sorted(f"{row.source_file} {row.length} {row.modified_at}" for row in files.select(*BATCH_FILES).collect())
-
-
-def _digest(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _batch(context: Context, source: str, config: SourceTable) -> Batch | None:
-    """The files to read: those not in ops/files, or all when the mapping changed; None where there are none."""
-    where = f"source.{source}"
-    files = list_files(context.spark, config, where)
-    known = context.lake.read(Tables.FILES).where(F.col(C.SOURCE) == source)
-    mapped = _digest([config.model_dump_json(exclude={"path"})])
-    rebuild = not known.where(F.col("mapping") != mapped).isEmpty()
-    if rebuild:
-        _refuse_to_forget(known, files, config, where)
-    else:
-        files = files.join(known, on=list(BATCH_FILES), how="left_anti")
-    identities = _identities(files)
-    if not identities:
-        return None
-    return Batch(source, config, files, _digest([source, mapped, *identities]), mapped, rebuild, known.isEmpty())
-
-
-def _refuse_to_forget(known: DataFrame, files: DataFrame, config: SourceTable, where: str) -> None:
-    """A rebuild replaces all rows by those of the files that are there now: none that was read may be missing.
-
-    Raises:
-        InputError: some are gone. Versions of a Delta source are not: its newest one holds what it holds.
-    """
-    gone = known.select(C.SOURCE_FILE).distinct().join(files, on=C.SOURCE_FILE, how="left_anti")
-    if config.format == "delta":
-        gone = gone.where(~F.col(C.SOURCE_FILE).rlike("@[0-9]+$"))
-    example = gone.orderBy(C.SOURCE_FILE).first()
-    if example is not None:
-        raise InputError(
-            f"{where}: its mapping changed, which reads all files again, but {gone.count()} of those read before are no "
-            f"longer at {config.path}, such as {example[0]}; put them back, undo the change, or start a new lake (lake.root)"
-        )
-
-
 def _ingest(context: Context, batch: Batch) -> None:
     """Read, sort, write and account for one batch."""
-    source, where = SOURCES[batch.source], f"source.{batch.source}"
-    check_time_format(context.spark, batch.config.time_format, where)
-    names = sorted(row.source_file for row in batch.files.collect())
-    raw = read_source(context.spark, batch.config, names, where, Sources.NEEDED[batch.source])
-    mapped = source.map(raw, batch.config)
-    good, refused = _earlier(context, batch, source.table), _earlier(context, batch, Tables.QUARANTINE)
-    kinds = source.sort(mapped, source.key, good, refused).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        counts = {row[0]: int(row[1]) for row in kinds.groupBy(sort.KIND).count().collect()}
-        if batch.source == Sources.EVENTS and (batch.first or batch.rebuild):
-            _refuse_unparsable_times(batch, kinds, counts)
-        _write(context, batch, source, kinds)
-        _record_files(context, batch, _account(context, batch, source, raw.count(), counts))
-    finally:
-        kinds.unpersist()
+    source = SOURCES[batch.source]
+    check_time_format(context.spark, batch.config.time_format, batch.where)
+    names = sorted(row[C.SOURCE_FILE] for row in batch.files)
+    raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source])
+    with kept(source.map(raw, batch.config), batch.is_small) as mapped:
+        sorting = _sorted_events if batch.source == Sources.EVENTS else _sorted_descriptions
+        done = sorting(context, batch, source, mapped, raw.inputFiles())
+        _write(context, batch, source, done)
+        arrivals.record(context, batch, _account(context, batch, source, done.figures))
+
+
+def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
+    """One pass counts and finds repeats, which the writing pass then leaves out."""
+    placed, counted = sort.with_place(mapped, _numbered(context, files)), Observation()
+    period = [F.min(C.EVENT_TIME).alias("first"), F.max(C.EVENT_TIME).alias("last")]
+    repeats = sort.repeated(placed.observe(counted, *_counts(), *period)).persist()
+    again = repeats.agg(F.count("*"), F.sum(sort.AGAIN)).first()
+    found = counted.get
+    if batch.first or batch.rebuild:
+        _refuse_unparsable_times(batch, mapped, found)
+    known = _earlier(context, batch, source.table)
+    met, met_rows = None, 0
+    if known is not None and found["first"] is not None:
+        met = sort.met(placed, known.where(F.col(C.EVENT_TIME).between(found["first"], found["last"]))).persist()
+        met_rows = met.count()
+    good = sort.only_new(placed, repeats if again[0] else None, met if met_rows else None)
+    refused, before = _refused(context, batch, mapped, found["refused"])
+    figures = {"rows_in": found["rows"], "rows_duplicate": (again[1] or 0) + met_rows, "rows_dropped": found["dropped"]}
+    return Sorted(good, refused, {**figures, "refused_before": before})
+
+
+def _numbered(context: Context, files: list[str]) -> DataFrame:
+    """All files that the rows come from, under the names that rows have (Spark lists file:///a and names a row's file:/a)."""
+    names = sorted(re.sub("^file:/+", "file:/", name) for name in files)
+    if len(names) > sort.MOST_FILES:
+        raise InputError(f"{len(names):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
+    return context.spark.createDataFrame(list(enumerate(names)), f"{sort.FILE_NUMBER} long, {C.SOURCE_FILE} string")
+
+
+def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
+    counted = mapped.agg(*_counts()).first()
+    assert counted is not None, "an aggregate has a row"
+    kinds = sort.sort_descriptions(mapped, source.key, _earlier(context, batch, source.table))
+    repeats = kinds.where(F.col(sort.KIND) == sort.DUPLICATE).count()
+    refused, before = _refused(context, batch, mapped, counted["refused"])
+    figures = {"rows_in": counted["rows"], "rows_duplicate": repeats, "rows_dropped": counted["dropped"]}
+    return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, {**figures, "refused_before": before})
+
+
+def _counts() -> list[F.Column]:
+    return [
+        F.count("*").alias("rows"),
+        F.coalesce(F.sum(sort.is_refused().cast("long")), F.lit(0)).alias("refused"),
+        F.coalesce(F.sum(sort.is_dropped().cast("long")), F.lit(0)).alias("dropped"),
+    ]
+
+
+def _refused(context: Context, batch: Batch, mapped: DataFrame, rows: int) -> tuple[DataFrame | None, int]:
+    """The refused rows to be kept, and how many more are in the quarantine already; nothing is read where there are none."""
+    if not rows:
+        return None, 0
+    quarantined = _earlier(context, batch, Tables.QUARANTINE)
+    before = 0 if quarantined is None else sort.refused_before(mapped, quarantined).count()
+    return sort.newly_refused(mapped, quarantined), before
 
 
 def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
@@ -175,80 +176,44 @@ def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
     return rows.where(F.col(C.SOURCE) == batch.source) if table == Tables.QUARANTINE else rows
 
 
-def _refuse_unparsable_times(batch: Batch, kinds: DataFrame, counts: dict[str, int]) -> None:
+def _refuse_unparsable_times(batch: Batch, mapped: DataFrame, found: dict[str, int]) -> None:
     """A time column of which no value parses is a mistake in the config, not bad rows.
 
     Raises:
         InputError: all that was read was refused, and nothing but the time (or the shape of a row) speaks against it.
     """
-    if counts.get(sort.GOOD, 0) or counts.get(sort.DUPLICATE, 0) or not counts.get(sort.REFUSED, 0):
+    if found["refused"] < found["rows"] or not found["rows"]:
         return
-    refused = kinds.where(F.col(sort.KIND) == sort.REFUSED)
-    unparsable = refused.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
+    unparsable = mapped.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
     example = unparsable.select(mapping.TIME_TEXT).orderBy(F.col(mapping.TIME_TEXT).isNull()).first()
-    others = refused.where(
-        ~F.arrays_overlap(mapping.REASONS, F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED))))
-    )
-    if example is not None and others.isEmpty():
-        where = f"source.{batch.source}"
-        found = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"
-        tried = "" if batch.config.time_format is None else f" by {where}.time_format `{batch.config.time_format}`"
+    expected = F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED)))
+    if example is not None and mapped.where(~F.arrays_overlap(mapping.REASONS, expected)).isEmpty():
+        where, pattern = batch.where, batch.config.time_format
+        shown = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"
+        tried = "" if pattern is None else f" by {where}.time_format `{pattern}`"
         raise InputError(
-            f"{where}.columns.event_time: no value parses as a time{tried}; {found}; set {where}.time_format "
+            f"{where}.columns.event_time: no value parses as a time{tried}; {shown}; set {where}.time_format "
             "to seconds, milliseconds or a pattern such as dd/MM/yyyy HH:mm"
         )
 
 
-def _write(context: Context, batch: Batch, source: Source, kinds: DataFrame) -> None:
+def _write(context: Context, batch: Batch, source: Source, done: Sorted) -> None:
     """Good rows to bronze, refused ones to the quarantine: in that order, each once."""
-    good = kinds.where(F.col(sort.KIND) == sort.GOOD).select("*", *_stamp(batch))
-    refused = kinds.where(F.col(sort.KIND) == sort.REFUSED).select(
-        F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
-        F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST, *_stamp(batch),
-    )  # fmt: skip
+    good = done.good.select("*", *batch.stamp)
     if batch.rebuild:
         context.lake.overwrite(good, source.table)
     else:
         context.lake.append(good, source.table, batch.id, 1)
-    _put(context, batch, refused, Tables.QUARANTINE)
+    if done.refused is not None or batch.rebuild:
+        refused = done.refused if done.refused is not None else done.good.where(F.lit(False))
+        columns = [
+            F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
+            F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST, *batch.stamp,
+        ]  # fmt: skip
+        arrivals.put(context, batch, refused.select(*columns), Tables.QUARANTINE)
 
 
-def _record_files(context: Context, batch: Batch, figures: dict[str, int]) -> None:
-    """The batch's files count as read from here on."""
-    origin = [F.lit(batch.source).alias(C.SOURCE), F.lit(batch.mapping).alias("mapping")]
-    counted = [F.lit(value).alias(name) for name, value in figures.items()]
-    _put(context, batch, batch.files.select("*", *origin, *counted, *_stamp(batch)), Tables.FILES)
-
-
-def _since_last_run(context: Context) -> Result:
-    """Rows of all batches read since the last run that went to its end, those of runs that were cut short included."""
-    runs = context.lake.read(Tables.RUNS).where(F.col("stage") == STAGE.name)
-    end = F.unix_micros("started_at") + (F.col("seconds") * 1_000_000).cast("long")
-    last = runs.agg(F.timestamp_micros(F.max(end)).alias("_end"))
-    files = context.lake.read(Tables.FILES).crossJoin(F.broadcast(last))
-    recent = files.where(F.col("_end").isNull() | (F.col(C.INGESTED_AT) > F.col("_end")))
-    total = Result()
-    for row in recent.dropDuplicates([C.SOURCE, C.BATCH_ID]).orderBy(C.INGESTED_AT).collect():
-        for name in FIGURES:
-            setattr(total, name, getattr(total, name) + row[name])
-            detail = f"{row[C.SOURCE]}.{FIGURES[name]}"
-            total.details[detail] = str(int(total.details.get(detail, 0)) + row[name])
-    return total
-
-
-def _put(context: Context, batch: Batch, rows: DataFrame, table: str) -> None:
-    """Write rows of the batch to a table that all sources share."""
-    if batch.rebuild:
-        context.lake.overwrite(rows, table, where=f"{C.SOURCE} = '{batch.source}'")
-    else:
-        context.lake.append(rows, table, batch.id, 1)
-
-
-def _stamp(batch: Batch) -> list[Column]:
-    return [F.lit(batch.id).alias(C.BATCH_ID), F.current_timestamp().alias(C.INGESTED_AT)]
-
-
-def _account(context: Context, batch: Batch, source: Source, rows_in: int, counts: dict[str, int]) -> dict[str, int]:
+def _account(context: Context, batch: Batch, source: Source, found: dict[str, int]) -> dict[str, int]:
     """Compare the rows of the files with what the tables now hold of the batch; gives the figures.
 
     Raises:
@@ -257,20 +222,21 @@ def _account(context: Context, batch: Batch, source: Source, rows_in: int, count
     of_batch = F.col(C.BATCH_ID) == batch.id
     good = context.lake.read(source.table).where(of_batch).count()
     refused = context.lake.read(Tables.QUARANTINE).where(of_batch).count()
-    duplicate = counts.get(sort.DUPLICATE, 0)
-    if rows_in != good + refused + duplicate:
+    duplicate, dropped = found["rows_duplicate"] + found["refused_before"], found["rows_dropped"]
+    if found["rows_in"] != good + refused + duplicate + dropped:
         raise ContractError(
-            f"{batch.source}: {rows_in} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates"
+            f"{batch.source}: {found['rows_in']} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates "
+            f"+ {dropped} dropped"
         )
-    if refused > MUCH * rows_in:
+    if refused > MUCH * found["rows_in"]:
         LOGGER.warning(
             "stage=ingest run=%s %s: %s of %s rows were refused, most of them as %s; bronze/quarantine has each",
-            context.run_id, f"source.{batch.source}", refused, rows_in, _commonest_reason(context, of_batch),
+            context.run_id, batch.where, refused, found["rows_in"], _commonest_reason(context, of_batch),
         )  # fmt: skip
-    return dict(zip(FIGURES, (rows_in, good, refused, duplicate), strict=True))
+    return dict(zip(arrivals.FIGURES, (found["rows_in"], good, refused, duplicate, dropped), strict=True))
 
 
-def _commonest_reason(context: Context, of_batch: Column) -> str:
+def _commonest_reason(context: Context, of_batch: F.Column) -> str:
     reasons = context.lake.read(Tables.QUARANTINE).where(of_batch).select(F.explode(C.REASONS).alias("reason"))
     row = reasons.groupBy("reason").count().orderBy(F.desc("count"), "reason").first()
     return str(row["reason"]) if row else "nothing"

@@ -1,0 +1,66 @@
+"""Cancellations net against what they cancel: the latest of the user's earlier events of the item, as far as it goes.
+
+Each takes from the top of a stack of what was bought before it. What is left of a purchase at the end is how far the
+stack stayed above the level the purchase was put on; so running sums and minima tell it, without a loop:
+
+    level  l(t) = x(t) - min(0, min x(s), s ≤ t)     x: running sum of purchases less cancellations
+    left   of the purchase at t = min(q, max(0, min l(s), s ≥ t, less l before t))
+
+A cancellation of what was never bought (x below 0) takes nothing from later purchases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+KIND = "_kind"
+
+
+def net(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
+    """Add net_value: what is left of the value after cancellations; 0 of a cancellation itself.
+
+    An event without a value counts as 1. Events without a user, whose partner is not known, keep theirs.
+
+    Args:
+        cancels: event type that takes back → event type it takes back.
+    """
+    if not cancels:
+        return events.withColumn(C.NET_VALUE, F.col(C.VALUE))
+    taken = F.lit(None).cast("string")
+    for cancellation, purchase in cancels.items():
+        taken = F.when(F.col(C.EVENT_TYPE).isin(cancellation, purchase), F.lit(purchase)).otherwise(taken)
+    amount = F.abs(F.coalesce(C.VALUE, F.lit(1.0)))
+    is_cancellation = F.col(C.EVENT_TYPE).isin(*cancels)
+    signed = F.when(is_cancellation, -amount).otherwise(amount)
+    marked = events.withColumns({KIND: taken, "_signed": signed})
+    left = _left(marked.where(_matters()), is_cancellation)
+    rest = marked.where(~_matters()).withColumn(C.NET_VALUE, F.when(is_cancellation, 0.0).otherwise(F.col(C.VALUE)))
+    return left.unionByName(rest).drop(KIND, "_signed")
+
+
+def _matters() -> Column:
+    return F.col(KIND).isNotNull() & F.col(C.USER_ID).isNotNull()
+
+
+def _left(rows: DataFrame, is_cancellation: Column) -> DataFrame:
+    order = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
+    by_item = Window.partitionBy(C.USER_ID, C.ITEM_ID, KIND).orderBy(*order)
+    until_now = by_item.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    from_now = by_item.rowsBetween(Window.currentRow, Window.unboundedFollowing)
+    summed = rows.withColumn("_sum", F.sum("_signed").over(until_now))
+    level = F.col("_sum") - F.least(F.lit(0.0), F.min("_sum").over(until_now))
+    levelled = summed.withColumn("_level", level)
+    before = F.coalesce(F.lag("_level").over(by_item), F.lit(0.0))
+    lowest = F.min("_level").over(from_now)
+    left = F.least(F.col("_signed"), F.greatest(F.lit(0.0), lowest - before))
+    value = F.when(is_cancellation, 0.0).when(F.col(C.VALUE).isNull() & (left == F.col("_signed")), F.col(C.VALUE))
+    return levelled.withColumn(C.NET_VALUE, value.otherwise(left)).drop("_sum", "_level")

@@ -18,14 +18,15 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.ingest.mapping import DROPPED, REASONS
+from lakerec.ingest.read import FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-KIND, GOOD, DUPLICATE = "_kind", "good", "duplicate"
+KIND, GOOD, DUPLICATE, REFUSED, LEFT_OUT = "_kind", "good", "duplicate", "refused", "dropped"
 BEFORE, NEWEST = "_before", "_newest"
 HALVES = ("_low", "_high")
-FILE_NUMBER, PLACE, FIRST, AGAIN = "_file_number", "_place", "_first", "again"
+FILE_NUMBER, PLACE, FIRST, ROWS, IDS = "_file_number", "_place", "_first", "rows", "ids"
 ROW_BITS = 42
 """Bits of a place that number the rows of one file: `_row` is below its length in bytes plus 2³³."""
 MOST_FILES = 1 << (63 - ROW_BITS)
@@ -49,18 +50,31 @@ def with_place(mapped: DataFrame, files: DataFrame) -> DataFrame:
     """Add the digest as two numbers, and the row's place in the batch as one: by file, then by row.
 
     Args:
-        files: source_file, _file_number (from 0, in order of the names): all that `mapped` was read from.
+        files: _file (as the decoded source_file), _file_number (in order of the names): all that `mapped` was read from.
     """
-    numbered = mapped.join(F.broadcast(files), on=C.SOURCE_FILE, how="left")
+    decoded = F.expr(f"try_url_decode(replace({C.SOURCE_FILE}, '+', '%2B'))")
+    numbered = mapped.withColumn(FILE, decoded).join(F.broadcast(files), on=FILE, how="left").drop(FILE)
     unknown = F.raise_error(F.concat(F.lit("a row of a file that was not listed: "), C.SOURCE_FILE)).cast("long")
     number = F.coalesce(F.col(FILE_NUMBER).cast("long"), unknown)
     return numbered.withColumns({**_halves(F.col(C.DIGEST)), PLACE: F.shiftleft(number, ROW_BITS) + F.col(C.SOURCE_ROW)})
 
 
-def repeated(placed: DataFrame) -> DataFrame:
-    """Rows that come more than once in the batch: their digest, the first place, and how many come `again`."""
-    counted = placed.where(is_candidate()).groupBy(*HALVES).agg(F.min(PLACE).alias(FIRST), (F.count("*") - 1).alias(AGAIN))
-    return counted.where(F.col(AGAIN) > 0)
+def tally(placed: DataFrame) -> DataFrame:
+    """Rows of the batch by kind and, where a good row comes more than once, by digest: few rows, out of one pass.
+
+    Returns:
+        _kind; _low, _high (null: all rows of the kind that come once); rows; ids; _first place; earliest, latest time.
+    """
+    kind = F.when(is_refused(), REFUSED).when(is_dropped(), LEFT_OUT).otherwise(GOOD)
+    halves = [F.when(is_candidate(), F.col(name)).alias(name) for name in HALVES]
+    each = placed.groupBy(kind.alias(KIND), *halves).agg(
+        F.count("*").alias(ROWS), F.min(PLACE).alias(FIRST), F.min(C.EVENT_TIME).alias("_time")
+    )
+    several = (F.col(KIND) == GOOD) & (F.col(ROWS) > 1)
+    return each.groupBy(KIND, *[F.when(several, F.col(name)).alias(name) for name in HALVES]).agg(
+        F.sum(ROWS).alias(ROWS), F.count("*").alias(IDS), F.min(FIRST).alias(FIRST),
+        F.min("_time").alias("earliest"), F.max("_time").alias("latest"),
+    )  # fmt: skip
 
 
 def met(placed: DataFrame, known: DataFrame) -> DataFrame:
@@ -78,7 +92,7 @@ def only_new(placed: DataFrame, repeats: DataFrame | None, known: DataFrame | No
     """Good rows that are no repeat, `digest` null where it is the event id, so that it is not stored twice.
 
     Args:
-        repeats: of `repeated`; None: there are none.
+        repeats: of `tally`, those with a digest; None: there are none.
         known: of `met`; None: there are none.
     """
     kept = placed.where(is_candidate())

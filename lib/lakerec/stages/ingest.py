@@ -17,8 +17,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
@@ -115,48 +115,46 @@ def _ingest(context: Context, batch: Batch) -> None:
 
 def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
     """One pass counts and finds repeats, which the writing pass then leaves out."""
-    placed, counted = sort.with_place(mapped, _numbered(context, files)), Observation()
-    period = [F.min(C.EVENT_TIME).alias("first"), F.max(C.EVENT_TIME).alias("last")]
-    repeats = sort.repeated(placed.observe(counted, *_counts(), *period)).persist()
-    again = repeats.agg(F.count("*"), F.sum(sort.AGAIN)).first()
-    found = counted.get
+    placed = sort.with_place(mapped, _numbered(context, files))
+    tally = sort.tally(placed).persist()
+    by_kind = tally.groupBy(sort.KIND).agg(
+        F.sum(sort.ROWS), F.sum(sort.IDS), F.count(sort.HALVES[0]), F.min("earliest"), F.max("latest")
+    )
+    found = {row[0]: row for row in by_kind.collect()}
+    rows = {kind: found[kind][1] if kind in found else 0 for kind in (sort.GOOD, sort.REFUSED, sort.LEFT_OUT)}
     if batch.first or batch.rebuild:
-        _refuse_unparsable_times(batch, mapped, found)
-    known = _earlier(context, batch, source.table)
-    met, met_rows = None, 0
-    if known is not None and found["first"] is not None:
-        met = sort.met(placed, known.where(F.col(C.EVENT_TIME).between(found["first"], found["last"]))).persist()
-        met_rows = met.count()
-    good = sort.only_new(placed, repeats if again[0] else None, met if met_rows else None)
-    refused, before = _refused(context, batch, mapped, found["refused"])
-    figures = {"rows_in": found["rows"], "rows_duplicate": (again[1] or 0) + met_rows, "rows_dropped": found["dropped"]}
-    return Sorted(good, refused, {**figures, "refused_before": before})
+        _refuse_unparsable_times(batch, mapped, rows)
+    repeats = met = None
+    duplicates = 0
+    if sort.GOOD in found:
+        _, good, ids, repeated, earliest, latest = found[sort.GOOD]
+        duplicates = good - ids
+        repeats = tally.where(F.col(sort.HALVES[0]).isNotNull()) if repeated else None
+        if (known := _earlier(context, batch, source.table)) is not None:
+            met = sort.met(placed, known.where(F.col(C.EVENT_TIME).between(earliest, latest))).persist()
+            duplicates += met.count()
+    refused, before = _refused(context, batch, mapped, rows[sort.REFUSED])
+    figures = {"rows_in": sum(rows.values()), "rows_duplicate": duplicates, "rows_dropped": rows[sort.LEFT_OUT]}
+    return Sorted(sort.only_new(placed, repeats, met), refused, {**figures, "refused_before": before})
 
 
 def _numbered(context: Context, files: list[str]) -> DataFrame:
-    """All files that the rows come from, under the names that rows have (Spark lists file:///a and names a row's file:/a)."""
-    names = sorted(re.sub("^file:/+", "file:/", name) for name in files)
-    if len(names) > sort.MOST_FILES:
-        raise InputError(f"{len(names):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
-    return context.spark.createDataFrame(list(enumerate(names)), f"{sort.FILE_NUMBER} long, {C.SOURCE_FILE} string")
+    """All files that the rows come from, in order of their names, which some readers list encoded and some do not."""
+    if len(files) > sort.MOST_FILES:
+        raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
+    plain = [re.sub("^file:/+", "file:/", name) for name in sorted(files)]
+    numbers = {form: number for number, name in enumerate(plain) for form in (unquote(name), name)}
+    return context.spark.createDataFrame(list(numbers.items()), f"{sort.FILE} string, {sort.FILE_NUMBER} long")
 
 
 def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
-    counted = mapped.agg(*_counts()).first()
-    assert counted is not None, "an aggregate has a row"
+    counts = [F.count("*"), F.count(F.when(sort.is_refused(), 1)), F.count(F.when(sort.is_dropped(), 1))]
+    rows_in, refused_rows, dropped = mapped.agg(*counts).first()  # type: ignore[misc]
     kinds = sort.sort_descriptions(mapped, source.key, _earlier(context, batch, source.table))
     repeats = kinds.where(F.col(sort.KIND) == sort.DUPLICATE).count()
-    refused, before = _refused(context, batch, mapped, counted["refused"])
-    figures = {"rows_in": counted["rows"], "rows_duplicate": repeats, "rows_dropped": counted["dropped"]}
-    return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, {**figures, "refused_before": before})
-
-
-def _counts() -> list[F.Column]:
-    return [
-        F.count("*").alias("rows"),
-        F.coalesce(F.sum(sort.is_refused().cast("long")), F.lit(0)).alias("refused"),
-        F.coalesce(F.sum(sort.is_dropped().cast("long")), F.lit(0)).alias("dropped"),
-    ]
+    refused, before = _refused(context, batch, mapped, refused_rows)
+    figures = {"rows_in": rows_in, "rows_duplicate": repeats, "rows_dropped": dropped, "refused_before": before}
+    return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, figures)
 
 
 def _refused(context: Context, batch: Batch, mapped: DataFrame, rows: int) -> tuple[DataFrame | None, int]:
@@ -176,13 +174,13 @@ def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
     return rows.where(F.col(C.SOURCE) == batch.source) if table == Tables.QUARANTINE else rows
 
 
-def _refuse_unparsable_times(batch: Batch, mapped: DataFrame, found: dict[str, int]) -> None:
+def _refuse_unparsable_times(batch: Batch, mapped: DataFrame, rows: dict[str, int]) -> None:
     """A time column of which no value parses is a mistake in the config, not bad rows.
 
     Raises:
         InputError: all that was read was refused, and nothing but the time (or the shape of a row) speaks against it.
     """
-    if found["refused"] < found["rows"] or not found["rows"]:
+    if not rows[sort.REFUSED] or rows[sort.REFUSED] < sum(rows.values()):
         return
     unparsable = mapped.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
     example = unparsable.select(mapping.TIME_TEXT).orderBy(F.col(mapping.TIME_TEXT).isNull()).first()

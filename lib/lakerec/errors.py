@@ -38,6 +38,10 @@ class ContractError(LakerecError):
     """Rows about to be written do not fit their table's contract, or rows in and rows out do not add up."""
 
 
+class LakeError(LakerecError):
+    """A table could not be written, though the rows fit it."""
+
+
 class EmptyDataError(UserError):
     """A stage was left with no rows to work on: every row was refused, or the input was empty."""
 

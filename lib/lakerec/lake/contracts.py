@@ -33,6 +33,10 @@ class Contract:
     keys: tuple[str, ...] = ()
     constraints: dict[str, str] = field(default_factory=dict)
     cluster_by: tuple[str, ...] = ()
+    change_feed: bool = False
+    """Whether Delta records each change, for whoever reads what is new (`Lake.changes`)."""
+    deletion_vectors: bool = False
+    """Whether a change may mark rows as gone and leave their file; not where plain Parquet readers read the files."""
 
     @property
     def names(self) -> list[str]:
@@ -80,12 +84,14 @@ _CONTRACTS = (
          Column(C.CONTEXT, "map<string,string>", "columns of the source that no name of ours covers"), *ARRIVAL),
         keys=(C.EVENT_ID,),
         cluster_by=(C.EVENT_TIME,),
+        change_feed=True,
     ),
     Contract(
         T.BRONZE_ITEMS,
         "item descriptions as received",
         (ITEM_ID, TITLE, Column(C.DESCRIPTION, "string", "longer text"),
          Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES, *ARRIVAL, DIGEST),
+        change_feed=True,
     ),
     Contract(
         T.BRONZE_USERS,
@@ -107,6 +113,8 @@ _CONTRACTS = (
          _key(C.IS_BOT, "boolean", "rate above the declared threshold"), SOURCE_FILE, SOURCE_ROW),
         keys=(C.EVENT_ID,),
         cluster_by=(C.EVENT_TIME,),
+        change_feed=True,
+        deletion_vectors=True,
     ),
     Contract(
         T.ITEMS,
@@ -114,6 +122,7 @@ _CONTRACTS = (
         (ITEM_ID, TITLE, Column(C.DESCRIPTION, "string", "longer text"),
          Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES),
         keys=(C.ITEM_ID,),
+        change_feed=True,
     ),
     Contract(
         T.USERS,
@@ -129,6 +138,7 @@ _CONTRACTS = (
          _key(C.POSITION, "int", "place in the user's history, from 0; orders events of equal time")),
         constraints=KNOWN_SPLIT,
         cluster_by=(C.SPLIT,),
+        deletion_vectors=True,
     ),
     Contract(
         T.SEQUENCES,

@@ -1,6 +1,8 @@
 """The only reader and writer of Delta tables.
 
     read(table, version)    a snapshot; without a version, the latest
+    version(table)          the content version: upkeep (OPTIMIZE, VACUUM, properties) leaves it as it is (lake/commits.py)
+    changes(table, since)   what changed since a content version, by the change feed
     append(...)             idempotent: the same (application, version) is written once, whatever is retried
     merge(...)              rows matched by key are replaced, others inserted
     overwrite(...)          the whole table, or the part that `where` names
@@ -8,25 +10,35 @@
     export(...)             one snapshot as plain Parquet, for readers that know no object storage
 
 Path mode keeps a table at <root>/<layer>/<table>, catalog mode at <catalog>.<schema>.<layer>_<table>. A frame is cast to
-its table's contract before it is written; each write returns the version it made.
+its table's contract before it is written; each write returns the table's content version after it. Writes that run into
+another writer's are tried again.
 """
 
 from __future__ import annotations
 
+import random
 import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakerec.config import LakeConfig
-from lakerec.errors import ConfigError, ContractError
+from lakerec.errors import ConfigError, ContractError, LakeError
+from lakerec.lake import commits
 from lakerec.lake.contracts import CONTRACTS, Contract
 from lakerec.lake.contracts import Column as ContractColumn
-from lakerec.lake.platform import on_databricks
+from lakerec.lake.platform import is_local, on_databricks
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
     from pyspark.sql import Column, DataFrame, DataFrameReader, DataFrameWriter, SparkSession
 
+DELETION_VECTORS = "delta.enableDeletionVectors"
+TRIES = 8
+"""Times that a write is tried while others change the same table."""
+FIRST_PAUSE = 0.2
+"""Seconds between the first two tries, at most; twice as long before each further one."""
 IDENTIFIER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
 
 
@@ -60,20 +72,49 @@ class Lake:
         return bool(self.spark.catalog.tableExists(self.name(table)))
 
     def version(self, table: str) -> int | None:
-        """Latest version; None where the table does not exist."""
-        if not self.exists(table):
-            return None
-        return int(self._table(table).history(1).select("version").first()[0])  # type: ignore[index]
+        """Content version: the latest one that changed rows or schema; None where the table does not exist."""
+        return commits.content_version(self.commits(table)) if self.exists(table) else None
+
+    def commits(self, table: str) -> Iterator[commits.Commit]:
+        """What was done to a table that exists, newest first."""
+        log = Path(self.name(table)) / "_delta_log"
+        here = is_local(self.spark) and not on_databricks() and log.is_dir()
+        return commits.from_files(log) if here else commits.from_history(self._table(table))
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """A snapshot of the table; an empty frame with its contract's schema where it does not exist.
 
         Args:
-            version: the snapshot to read; None: the latest.
+            version: the snapshot to read, by any later one with the same content; None: the latest.
         """
         if not self.exists(table):
             return self.spark.createDataFrame([], CONTRACTS[table].schema)
-        return self._open(self._reader(version), table)
+        same = None if version is None else commits.newest_like(self.commits(table), version)
+        return self._open(self._reader(same), table)
+
+    def changes(self, table: str, since: int) -> DataFrame | None:
+        """Rows inserted, updated and deleted after content version `since`, from Delta's change feed.
+
+        Returns:
+            The table's columns and `_change_type`: insert, delete, update_preimage or update_postimage; no row where
+            nothing changed. None where it cannot be told, and whoever asks has to compute from all rows: the table was
+            overwritten or is not there, the feed was off, its files were vacuumed, or the log was cleaned.
+        """
+        after = commits.following(self.commits(table), since) if self.exists(table) else None
+        if after is None or not commits.can_be_read(after):
+            return None
+        if not any(commit.changes for commit in after):
+            return self.read(table).limit(0).selectExpr("*", "'' AS _change_type")
+        if self.properties(table).get(commits.CHANGE_FEED) != "true":
+            return None
+        reader = self.spark.read.format("delta").option("readChangeFeed", True)
+        reader = reader.option("startingVersion", since + 1).option("endingVersion", after[-1].version)
+        return self._open(reader, table).drop("_commit_version", "_commit_timestamp")
+
+    def properties(self, table: str) -> dict[str, str]:
+        """Delta's properties of a table that exists."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._sql_name(table)}").collect()
+        return {row.key: row.value for row in rows}
 
     def live_files(self, table: str, version: int | None = None) -> list[str]:
         """Parquet files of one snapshot, sorted.
@@ -83,8 +124,7 @@ class Lake:
         Raises:
             ContractError: the snapshot has deletion vectors, which a plain Parquet reader would ignore.
         """
-        properties = self._table(table).detail().select("properties").first()[0]  # type: ignore[index]
-        if properties.get("delta.enableDeletionVectors") == "true":
+        if self.properties(table).get(DELETION_VECTORS) == "true":
             raise ContractError(
                 f"{table} has deletion vectors, which Parquet readers ignore: set delta.enableDeletionVectors=false "
                 "and run REORG TABLE ... APPLY (PURGE)"
@@ -100,31 +140,58 @@ class Lake:
 
     def append(self, frame: DataFrame, table: str, application: str, version: int) -> int:
         """Append once: a second call with the same application and a version not above the last writes nothing."""
-        self.ensure(table)
-        writer = self._writer(frame, table).mode("append")
-        self._save(writer.option("txnAppId", application).option("txnVersion", version), table)
-        return self._current(table)
+        writer = self._writer(frame, table).mode("append").option("txnAppId", application).option("txnVersion", version)
+        return self._write(table, lambda: self._save(writer, table))
 
     def overwrite(self, frame: DataFrame, table: str, where: str | None = None) -> int:
         """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then."""
-        self.ensure(table)
         writer = self._writer(frame, table).mode("overwrite")
-        self._save(writer if where is None else writer.option("replaceWhere", where), table)
-        return self._current(table)
+        chosen = writer if where is None else writer.option("replaceWhere", where)
+        return self._write(table, lambda: self._save(chosen, table))
 
     def merge(self, frame: DataFrame, table: str) -> int:
         """Replace the rows whose contract keys match, insert the others."""
-        self.ensure(table)
         contract = CONTRACTS[table]
         matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in contract.keys)
-        merge = self._table(table).alias("old").merge(conform(frame, contract).alias("new"), matched)
-        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-        return self._current(table)
+        rows = conform(frame, contract).alias("new")
+
+        def merge() -> None:
+            merging = self._table(table).alias("old").merge(rows, matched)
+            merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+
+        return self._write(table, merge)
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that satisfy `where`; no new version where there are none."""
         if self.exists(table):
-            self._table(table).delete(where)
+            self._write(table, lambda: self._table(table).delete(where))
+
+    def _write(self, table: str, action: Callable[[], object]) -> int:
+        """Write to a table that fits its contract; gives its content version after it.
+
+        Two writers that touch the same rows are put in order by Delta: the later one fails, and finds at its next try
+        what the earlier one left.
+
+        Raises:
+            LakeError: other writers were quicker at every try.
+        """
+        from delta.exceptions import DeltaConcurrentModificationException
+
+        for number in range(1, TRIES + 1):
+            try:
+                self.ensure(table)
+                action()
+                break
+            except DeltaConcurrentModificationException as conflict:
+                if number == TRIES:
+                    raise LakeError(
+                        f"{table}: other writers were quicker at each of {TRIES} tries ({type(conflict).__name__}): "
+                        "run it again when they have finished"
+                    ) from None
+                time.sleep(random.uniform(0.5, 1) * FIRST_PAUSE * 2 ** (number - 1))
+        version = self.version(table)
+        assert version is not None, "a table that was just written exists"
+        return version
 
     def ensure(self, table: str) -> None:
         """Create the table from its contract, constraints included; one that is there gets what the contract has gained."""
@@ -136,15 +203,16 @@ class Lake:
             self._create(CONTRACTS[table])
         else:
             self._grow(CONTRACTS[table])
-        self._constrain(CONTRACTS[table])
+            self._set_properties(CONTRACTS[table])
         self._ready.add(table)
 
     def _create(self, contract: Contract) -> None:
         columns = ", ".join(map(_declared, contract.columns))
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+        properties = ", ".join(f"'{key}' = '{_quoted(value)}'" for key, value in _properties(contract).items())
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self._sql_name(contract.table)} ({columns}) USING delta {cluster} "
-            f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"
+            f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ({properties})"
         )
 
     def _grow(self, contract: Contract) -> None:
@@ -166,14 +234,19 @@ class Lake:
         if added:
             self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
 
-    def _constrain(self, contract: Contract) -> None:
-        """Add the CHECK constraints the table lacks (all of them, if a kill came right after its creation)."""
-        if not contract.constraints:
+    def _set_properties(self, contract: Contract) -> None:
+        """Give a table made by an older lakerec the constraints and the change feed that it lacks.
+
+        Not deletion vectors: they would shut out readers that can read the table now.
+        """
+        if not (contract.constraints or contract.change_feed):
             return
-        present = self._table(contract.table).detail().select("properties").first()[0]  # type: ignore[index]
+        present, where = self.properties(contract.table), self._sql_name(contract.table)
         for name, expression in contract.constraints.items():
             if f"delta.constraints.{name}" not in present:
-                self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD CONSTRAINT {name} CHECK ({expression})")
+                self.spark.sql(f"ALTER TABLE {where} ADD CONSTRAINT {name} CHECK ({expression})")
+        if contract.change_feed and present.get(commits.CHANGE_FEED) != "true":
+            self.spark.sql(f"ALTER TABLE {where} SET TBLPROPERTIES ('{commits.CHANGE_FEED}' = 'true')")
 
     def _sql_name(self, table: str) -> str:
         return f"delta.`{self.name(table)}`" if self.root is not None else self.name(table)
@@ -184,11 +257,6 @@ class Lake:
         if self.root is not None:
             return DeltaTable.forPath(self.spark, self.name(table))
         return DeltaTable.forName(self.spark, self.name(table))
-
-    def _current(self, table: str) -> int:
-        version = self.version(table)
-        assert version is not None, "a table that was just written exists"
-        return version
 
     def _reader(self, version: int | None) -> DataFrameReader:
         reader = self.spark.read.format("delta")
@@ -215,6 +283,14 @@ def absolute(path: str) -> str:
 def _declared(column: ContractColumn) -> str:
     """A column as CREATE TABLE and ADD COLUMNS take it."""
     return f"`{column.name}` {column.type}{'' if column.nullable else ' NOT NULL'} COMMENT '{_quoted(column.comment)}'"
+
+
+def _properties(contract: Contract) -> dict[str, str]:
+    """Delta's properties of a new table."""
+    found = {DELETION_VECTORS: str(contract.deletion_vectors).lower()}
+    if contract.change_feed:
+        found[commits.CHANGE_FEED] = "true"
+    return found | {f"delta.constraints.{name}": expression for name, expression in contract.constraints.items()}
 
 
 def _quoted(text: str) -> str:

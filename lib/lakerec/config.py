@@ -28,6 +28,7 @@ class LakeConfig(Section):
     root: str | None = Field(None, description="folder or URI; tables are <root>/<layer>/<table>")
     catalog: str | None = Field(None, description="catalog of catalog mode, such as `main` or `spark_catalog`")
     schema_name: str | None = Field(None, alias="schema", description="schema of catalog mode")
+    retention_days: int = Field(7, ge=7, description="maintain: files that left a table stay so long, pinned ones longer")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

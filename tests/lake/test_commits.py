@@ -9,6 +9,8 @@ from lakerec.lake.commits import Commit
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 
+from tests.tables import optimize, vacuum_all
+
 pytestmark = pytest.mark.spark
 INDEX = "item_id string, item int"
 TABLE = Tables.ITEM_INDEX
@@ -29,15 +31,6 @@ def sql(lake, statement):
     lake.spark.sql(statement.replace("TABLE_", f"delta.`{lake.name(TABLE)}`"))
 
 
-def vacuum_all(lake):
-    """Remove every file that the latest snapshot does not name."""
-    lake.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", False)
-    try:
-        sql(lake, "VACUUM TABLE_ RETAIN 0 HOURS")
-    finally:
-        lake.spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
-
-
 def changed(lake, since):
     found = lake.changes(TABLE, since)
     return None if found is None else sorted(tuple(row) for row in found.collect())
@@ -47,9 +40,9 @@ def test_upkeep_leaves_the_content_version_and_a_pinned_read_outlives_it(lake):
     for number in range(3):
         pinned = lake.append(frame(lake, (f"a{number}", number)), TABLE, f"batch-{number}", 1)
     before = sorted(lake.read(TABLE).collect())
-    sql(lake, "OPTIMIZE TABLE_")
+    optimize(lake, TABLE)
     sql(lake, "ALTER TABLE TABLE_ SET TBLPROPERTIES ('delta.logRetentionDuration' = 'interval 60 days')")
-    vacuum_all(lake)
+    vacuum_all(lake, TABLE)
     assert lake.version(TABLE) == pinned == 3
     assert sorted(lake.read(TABLE, pinned).collect()) == before
     assert next(lake.commits(TABLE)).version > pinned + 2
@@ -69,7 +62,7 @@ def test_history_says_what_the_log_files_say(lake):
     lake.overwrite(frame(lake, ("b", 0)), TABLE)
     for number in range(commits.RECENT):
         lake.append(frame(lake, (f"c{number}", number)), TABLE, f"c{number}", 1)
-    vacuum_all(lake)
+    vacuum_all(lake, TABLE)
     by_history = list(commits.from_history(lake._table(TABLE)))
     by_files = list(lake.commits(TABLE))
     assert [commit.version for commit in by_history] == [commit.version for commit in by_files] == list(range(14, -1, -1))
@@ -80,7 +73,7 @@ def test_history_says_what_the_log_files_say(lake):
 def test_changes_are_the_rows_since_a_content_version(fed):
     first = fed.append(frame(fed, ("a", 0), ("b", 1)), TABLE, "one", 1)
     second = fed.append(frame(fed, ("c", 2)), TABLE, "two", 1)
-    sql(fed, "OPTIMIZE TABLE_")
+    optimize(fed, TABLE)
     fed.merge(frame(fed, ("b", 7), ("d", 3)), TABLE)
     assert fed.changes(TABLE, first).columns == ["item_id", "item", "_change_type"]
     later = [("b", 1, "update_preimage"), ("b", 7, "update_postimage"), ("d", 3, "insert")]
@@ -100,11 +93,11 @@ def test_changes_are_not_told_over_an_overwrite(fed):
 def test_changes_are_not_told_once_their_files_were_vacuumed(fed):
     first = fed.append(frame(fed, ("a", 0)), TABLE, "one", 1)
     fed.append(frame(fed, ("b", 1)), TABLE, "two", 1)
-    vacuum_all(fed)
+    vacuum_all(fed, TABLE)
     assert changed(fed, first) == [("b", 1, "insert")], "nothing had left the table"
-    sql(fed, "OPTIMIZE TABLE_")
+    optimize(fed, TABLE)
     third = fed.append(frame(fed, ("c", 2)), TABLE, "three", 1)
-    vacuum_all(fed)
+    vacuum_all(fed, TABLE)
     assert changed(fed, first) is None
     fed.append(frame(fed, ("d", 3)), TABLE, "four", 1)
     assert changed(fed, third) == [("d", 3, "insert")]

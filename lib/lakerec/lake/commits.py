@@ -92,7 +92,8 @@ def from_files(log: Path) -> Iterator[Commit]:
 
 def _parsed(file: Path) -> Commit:
     with file.open(encoding="utf-8") as lines:
-        info = next((action["commitInfo"] for line in lines if "commitInfo" in (action := json.loads(line or "{}"))), {})
+        said = (json.loads(line) for line in lines if '"commitInfo"' in line)  # its first line, by Delta's own writers
+        info: dict[str, Any] = next((action["commitInfo"] for action in said if "commitInfo" in action), {})
     return Commit(
         int(file.stem), info.get("operation", "unknown"), info.get("timestamp", int(file.stat().st_mtime * 1000)),
         info.get("operationParameters", {}), info.get("operationMetrics", {}),
@@ -134,7 +135,7 @@ def newest_like(commits: Iterable[Commit], version: int) -> int:
 
 def following(commits: Iterable[Commit], version: int) -> list[Commit] | None:
     """Commits after a version, oldest first; None where the log no longer has them all, or never had the version."""
-    after = []
+    after: list[Commit] = []
     for commit in commits:
         if commit.version <= version:
             return after[::-1] if commit.version == version else None

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader, DataFrameWriter, SparkSession
 
 DELETION_VECTORS = "delta.enableDeletionVectors"
+REMOVED = "_removed"
 TRIES = 8
 """Times that a write is tried while others change the same table."""
 FIRST_PAUSE = 0.2
@@ -62,7 +63,12 @@ class Lake:
         """Where the table is: a path, or a three-part name."""
         if self.root is not None:
             return f"{self.root}/{table}"
-        return f"`{self.config.catalog}`.`{self.config.schema_name}`.`{table.replace('/', '_')}`"
+        return f"{self.schema}.`{table.replace('/', '_')}`"
+
+    @property
+    def schema(self) -> str:
+        """Catalog and schema of catalog mode, for SQL."""
+        return f"`{self.config.catalog}`.`{self.config.schema_name}`"
 
     def exists(self, table: str) -> bool:
         from delta.tables import DeltaTable
@@ -92,8 +98,11 @@ class Lake:
         same = None if version is None else commits.newest_like(self.commits(table), version)
         return self._open(self._reader(same), table)
 
-    def changes(self, table: str, since: int) -> DataFrame | None:
+    def changes(self, table: str, since: int, until: int | None = None) -> DataFrame | None:
         """Rows inserted, updated and deleted after content version `since`, from Delta's change feed.
+
+        Args:
+            until: the last content version to be looked at; None: the latest.
 
         Returns:
             The table's columns and `_change_type`: insert, delete, update_preimage or update_postimage; no row where
@@ -101,6 +110,8 @@ class Lake:
             overwritten or is not there, the feed was off, its files were vacuumed, or the log was cleaned.
         """
         after = commits.following(self.commits(table), since) if self.exists(table) else None
+        if after is not None and until is not None:
+            after = [commit for commit in after if commit.version <= until]
         if after is None or not commits.can_be_read(after):
             return None
         if not any(commit.changes for commit in after):
@@ -113,7 +124,7 @@ class Lake:
 
     def properties(self, table: str) -> dict[str, str]:
         """Delta's properties of a table that exists."""
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._sql_name(table)}").collect()
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
         return {row.key: row.value for row in rows}
 
     def live_files(self, table: str, version: int | None = None) -> list[str]:
@@ -149,15 +160,25 @@ class Lake:
         chosen = writer if where is None else writer.option("replaceWhere", where)
         return self._write(table, lambda: self._save(chosen, table))
 
-    def merge(self, frame: DataFrame, table: str) -> int:
-        """Replace the rows whose contract keys match, insert the others."""
+    def merge(self, frame: DataFrame, table: str, deleted: Column | None = None) -> int:
+        """Replace the rows whose contract keys match, insert the others.
+
+        Args:
+            deleted: of a row of `frame`: whether the rows that match it are removed instead.
+        """
+        from pyspark.sql.functions import lit
+
         contract = CONTRACTS[table]
         matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in contract.keys)
-        rows = conform(frame, contract).alias("new")
+        flag = lit(False) if deleted is None else deleted
+        rows = conform(frame.withColumn(REMOVED, flag), contract, REMOVED).alias("new")
+        values: dict[str, str | Column] = {f"`{name}`": f"new.`{name}`" for name in contract.names}
 
         def merge() -> None:
             merging = self._table(table).alias("old").merge(rows, matched)
-            merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+            if deleted is not None:
+                merging = merging.whenMatchedDelete(f"new.`{REMOVED}`")
+            merging.whenMatchedUpdate(set=values).whenNotMatchedInsert(f"NOT new.`{REMOVED}`", values).execute()
 
         return self._write(table, merge)
 
@@ -199,7 +220,7 @@ class Lake:
             return
         if not self.exists(table):
             if self.root is None:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.config.catalog}`.`{self.config.schema_name}`")
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
             self._create(CONTRACTS[table])
         else:
             self._grow(CONTRACTS[table])
@@ -211,7 +232,7 @@ class Lake:
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         properties = ", ".join(f"'{key}' = '{_quoted(value)}'" for key, value in _properties(contract).items())
         self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self._sql_name(contract.table)} ({columns}) USING delta {cluster} "
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
             f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ({properties})"
         )
 
@@ -232,7 +253,7 @@ class Lake:
                 "use that version, or start a new lake (lake.root)"
             )
         if added:
-            self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
+            self.spark.sql(f"ALTER TABLE {self.sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
 
     def _set_properties(self, contract: Contract) -> None:
         """Give a table made by an older lakerec the constraints and the change feed that it lacks.
@@ -241,14 +262,15 @@ class Lake:
         """
         if not (contract.constraints or contract.change_feed):
             return
-        present, where = self.properties(contract.table), self._sql_name(contract.table)
+        present, where = self.properties(contract.table), self.sql_name(contract.table)
         for name, expression in contract.constraints.items():
             if f"delta.constraints.{name}" not in present:
                 self.spark.sql(f"ALTER TABLE {where} ADD CONSTRAINT {name} CHECK ({expression})")
         if contract.change_feed and present.get(commits.CHANGE_FEED) != "true":
             self.spark.sql(f"ALTER TABLE {where} SET TBLPROPERTIES ('{commits.CHANGE_FEED}' = 'true')")
 
-    def _sql_name(self, table: str) -> str:
+    def sql_name(self, table: str) -> str:
+        """The table as SQL statements name it."""
         return f"delta.`{self.name(table)}`" if self.root is not None else self.name(table)
 
     def _table(self, table: str) -> DeltaTable:
@@ -297,8 +319,8 @@ def _quoted(text: str) -> str:
     return text.replace("'", "\\'")
 
 
-def conform(frame: DataFrame, contract: Contract) -> DataFrame:
-    """The contract's columns in its order and types.
+def conform(frame: DataFrame, contract: Contract, *more: str) -> DataFrame:
+    """The contract's columns in its order and types, and `more` as they are.
 
     Raises:
         ContractError: the frame lacks a column of the contract.
@@ -308,4 +330,4 @@ def conform(frame: DataFrame, contract: Contract) -> DataFrame:
     missing = [name for name in contract.names if name not in frame.columns]
     if missing:
         raise ContractError(f"{contract.table}: columns missing from the frame to be written: {', '.join(missing)}")
-    return frame.select(*[F.col(column.name).cast(column.type).alias(column.name) for column in contract.columns])
+    return frame.select(*[F.col(column.name).cast(column.type).alias(column.name) for column in contract.columns], *more)

@@ -154,3 +154,11 @@ def can_be_read(after: Iterable[Commit]) -> bool:
         if left is None and commit.operation in REWRITING:
             left = commit.milliseconds
     return True
+
+
+def conflicts() -> tuple[type[Exception], ...]:
+    """What is raised where another writer was quicker; delta-spark gives these no common base."""
+    import delta.exceptions.captured  # noqa: F401  only with it are they told from any other Java error
+    from delta import exceptions
+
+    return tuple(getattr(exceptions, name) for name in exceptions.__all__)

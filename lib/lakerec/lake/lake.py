@@ -196,14 +196,13 @@ class Lake:
         Raises:
             LakeError: other writers were quicker at every try.
         """
-        from delta.exceptions import DeltaConcurrentModificationException
-
+        conflicts = commits.conflicts()
         for number in range(1, TRIES + 1):
             try:
                 self.ensure(table)
                 action()
                 break
-            except DeltaConcurrentModificationException as conflict:
+            except conflicts as conflict:
                 if number == TRIES:
                     raise LakeError(
                         f"{table}: other writers were quicker at each of {TRIES} tries ({type(conflict).__name__}): "

@@ -92,11 +92,9 @@ def _sizes(lake: Lake, table: str) -> tuple[int, int]:
 
 def _optimize(lake: Lake, table: str) -> bool:
     """Compact, and cluster what has clustering columns; gives False where another writer was quicker."""
-    from delta.exceptions import DeltaConcurrentModificationException
-
     try:
         lake.spark.sql(f"OPTIMIZE {lake.sql_name(table)}").collect()
-    except DeltaConcurrentModificationException:
+    except commits.conflicts():
         return False
     return True
 

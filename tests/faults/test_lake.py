@@ -17,6 +17,7 @@ from lakerec.lake.lake import Lake
 from lakerec.lake.scratch import sweep
 from lakerec.training import feed
 from pyspark.sql import DataFrameWriter
+from pyspark.sql import functions as F
 
 from tests.tables import optimize, vacuum_all
 
@@ -93,13 +94,14 @@ def test_fault_06_two_runs_append_the_same_batch_at_once_to_a_table_that_is_not_
     assert rows(lake) == [("a", 0), ("b", 1)]
 
 
-def lose_materialised_blocks(spark, known, done):
-    """Drop the blocks of the first RDD that a MERGE keeps; gives how many went."""
-    jvm, context = spark.sparkContext._jvm, spark.sparkContext._jsc
+def lose_materialised_source(spark, done):
+    """Drop the blocks of a MERGE's kept source once all of it is there; gives how many went."""
+    manager = spark.sparkContext._jvm.org.apache.spark.SparkEnv.get().blockManager()
     while not done.is_set():
-        for number in set(context.getPersistentRDDs().keySet()) - known:
-            if lost := jvm.org.apache.spark.SparkEnv.get().blockManager().removeRdd(number):
-                return lost
+        for kept in spark.sparkContext._jsc.sc().getRDDStorageInfo():
+            if kept.name().startswith("mergeMaterializedSource") and kept.numCachedPartitions() == kept.numPartitions():
+                manager.removeRdd(kept.id())
+                return kept.numPartitions()
         time.sleep(0.002)
     return 0
 
@@ -109,11 +111,13 @@ def test_fault_08_a_source_that_differs_each_time_loses_a_block_during_merge(lak
     keys = spark.range(0, 400, 1, 8).selectExpr("concat('k', id) AS item_id", "CAST(id AS int) AS item")
     lake.overwrite(keys, TABLE)
     drawn = keys.where("rand() < 0.5").selectExpr("item_id", "item + 1000 AS item")
-    known, done = set(spark.sparkContext._jsc.getPersistentRDDs().keySet()), threading.Event()
+    done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        losing = pool.submit(lose_materialised_blocks, spark, known, done)
-        lake.merge(drawn, TABLE)
-        done.set()
+        losing = pool.submit(lose_materialised_source, spark, done)
+        try:
+            lake.merge(drawn, TABLE)
+        finally:
+            done.set()
         assert losing.result() > 0, "no block was lost"
     found = rows(lake)
     assert len(found) == len({key for key, _ in found}) == 400
@@ -201,7 +205,9 @@ def test_fault_11_compaction_and_vacuum_leave_what_a_pinned_version_holds(lake, 
     assert windows(lake.live_files(Tables.SEQUENCES, pinned)) == [*range(20), *range(100, 120)]
 
 
-KEEPER = "import time; from lakerec.lake.scratch import scratch_folder; f = scratch_folder(); (f / 'shuffle').write_text('x'); "
+KEEPER = "import time; from lakerec.lake import scratch; f = scratch.scratch_folder(); (f / 'shuffle').write_text('x'); "
+    "import time; from lakerec.lake.scratch import scratch_folder; f = scratch_folder(); (f / 'shuffle').write_text('x'); "
+)
 
 
 def keeper(then):
@@ -233,7 +239,7 @@ def test_fault_34_what_a_killed_driver_left_goes_when_the_next_one_starts(monkey
 def test_fault_35_a_folder_with_removed_files(lake, spark):
     lake.overwrite(sequences(spark, 40, 500), Tables.SEQUENCES)
     lake.overwrite(sequences(spark, 40, 0), Tables.SEQUENCES)
-    lake.delete(Tables.SEQUENCES, sequences(spark, 1, 0)["user"] >= 30)
+    lake.delete(Tables.SEQUENCES, F.col("user") >= 30)
     folder = Path(lake.name(Tables.SEQUENCES))
     assert spark.read.parquet(str(folder)).count() > lake.read(Tables.SEQUENCES).count() == 30
     assert windows(lake.live_files(Tables.SEQUENCES)) == list(range(30))

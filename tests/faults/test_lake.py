@@ -206,8 +206,6 @@ def test_fault_11_compaction_and_vacuum_leave_what_a_pinned_version_holds(lake, 
 
 
 KEEPER = "import time; from lakerec.lake import scratch; f = scratch.scratch_folder(); (f / 'shuffle').write_text('x'); "
-    "import time; from lakerec.lake.scratch import scratch_folder; f = scratch_folder(); (f / 'shuffle').write_text('x'); "
-)
 
 
 def keeper(then):

@@ -10,6 +10,7 @@ from lakerec.ingest.contract import check_contract
 from lakerec.ingest.mapping import map_events
 from lakerec.ingest.personal import KEY
 from lakerec.ingest.read import read_source
+
 from tests.ingest.sources import NEEDED, mapped, source
 
 pytestmark = pytest.mark.spark
@@ -57,7 +58,9 @@ def test_a_row_that_breaks_what_a_field_declares_is_refused_with_each_reason(spa
 
 def test_declared_fields_stay_in_the_context_as_they_were_written(spark, tmp_path):
     fields = {"price": {"type": "double"}, "absent": {"type": "int"}}
-    (row,) = mapped(spark, tmp_path / "e.csv", f"{HEADER}ann,x,{AT},5,2.50,UK\n", fields=fields, derive={"cheap": "price < 3"})
+    (row,) = mapped(
+        spark, tmp_path / "e.csv", f"{HEADER}ann,x,{AT},5,2.50,UK\n", fields=fields, derive={"cheap": "price < 3"}
+    )
     assert row.context == {"price": "2.50", "country": "UK", "cheap": "true"}
 
 
@@ -71,7 +74,11 @@ def test_derived_columns_see_types_and_map_themselves_by_name(spark, tmp_path):
     )
     assert [row.event_type for row in rows] == ["many", "few", "many"]
     # Neither a division by zero nor text in place of a number ends the job.
-    assert [(row.context.get("each"), row.context.get("twice")) for row in rows] == [("4.0", "8.0"), (None, None), (None, None)]
+    assert [(row.context.get("each"), row.context.get("twice")) for row in rows] == [
+        ("4.0", "8.0"),
+        (None, None),
+        (None, None),
+    ]
     assert reasons(rows) == [[], [], ["price_not_double"]]
 
 

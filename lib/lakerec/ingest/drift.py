@@ -102,19 +102,20 @@ def grouped_by_schema(
     Raises:
         InputError: a file cannot be read, or a type differs where drift is refused.
     """
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     try:
         if table.format == "parquet" and table.drift == "evolve" and len(files) > 1:
             return [(files[0], reader(files).option("mergeSchema", "true").load(list(files)))]
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         if "MERGE_SCHEMA" not in str(error):
             raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
     groups: dict[str, list[str]] = {}
     for file in files:
         try:
             groups.setdefault(reader([file]).load(file).schema.json(), []).append(file)
-        except PySparkException as error:
+        except (PySparkException, Py4JJavaError) as error:
             raise InputError(f"{where}.path: {file} cannot be read: {str(error).splitlines()[0]}") from None
     frames = [(group[0], reader(group).load(list(group))) for group in groups.values()]
     return _with_equal_types(frames, table, where)

@@ -268,8 +268,8 @@ def _faults(rows: DataFrame, table: SourceTable, corrupt: Column) -> Column:
     values = [quoted(name) for name, kind in rows.dtypes if kind == "string"]
     checks = {
         FIELD_TOO_LARGE: [F.octet_length(value) > table.limits.field_bytes for value in values],
-        NUL_BYTE: [F.contains(value, F.lit("\0")) for value in values],
-        INVALID_UTF8: [F.contains(value, F.lit("\ufffd")) for value in values],
+        NUL_BYTE: [F.contains(value, F.lit("\0")) for value in [*values, corrupt]],
+        INVALID_UTF8: [F.contains(value, F.lit("\ufffd")) for value in [*values, corrupt]],
     }
     found = {MALFORMED: corrupt.isNotNull()}
     found |= {code: F.coalesce(reduce(lambda one, other: one | other, each), F.lit(False)) for code, each in checks.items()}

@@ -101,7 +101,7 @@ def test_amazon_metadata(rows):
 
 def test_amazon_2023(rows):
     text = (
-        '{"rating": 5.0, "title": "Such a lovely scent", "text": "Pure.", "images": [], "asin": "B00Y", "parent_asin": "B00P",'
+        '{"rating": 5.0, "title": "Such a lovely scent", "text": "Pure.", "asin": "B00Y", "parent_asin": "B00P",'
         ' "user_id": "AGK", "timestamp": 1588687728923, "helpful_vote": 0, "verified_purchase": true}\n'
     )
     (row,) = found = rows("amazon_2023", "events", text)

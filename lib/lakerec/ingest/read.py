@@ -245,7 +245,8 @@ def _with_origin(rows: DataFrame, table: SourceTable) -> DataFrame:
     from pyspark.sql import functions as F
 
     names = [name for name in rows.columns if name != CORRUPT_RECORD]
-    corrupt = F.col(CORRUPT_RECORD) if CORRUPT_RECORD in rows.columns else F.lit(None).cast("string")
+    # Of JSON, Spark keeps the bytes of such a row as they were.
+    corrupt = F.make_valid_utf8(CORRUPT_RECORD) if CORRUPT_RECORD in rows.columns else F.lit(None).cast("string")
     return rows.select(
         *map(quoted, names),
         F.col("_metadata.file_path").alias(FILE),

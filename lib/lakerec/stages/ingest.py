@@ -25,7 +25,9 @@ from lakerec.columns import Sources, Tables
 from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import mapping, sort
+from lakerec.ingest.contract import check_contract
 from lakerec.ingest.read import RAW, list_files, read_source
+from lakerec.ingest.rows import MALFORMED
 from lakerec.ingest.values import check_time_format
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.log import LOGGER
@@ -80,7 +82,10 @@ def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
     if context.config.source.graph is not None:
         LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
-    for source, config in _configured(context).items():
+    configured = _configured(context)
+    for source, config in configured.items():
+        check_contract(context.spark, config, f"source.{source}")
+    for source, config in configured.items():
         batch = _batch(context, source, config)
         if batch is not None:
             _ingest(context, batch)
@@ -153,7 +158,8 @@ def _ingest(context: Context, batch: Batch) -> None:
     source, where = SOURCES[batch.source], f"source.{batch.source}"
     check_time_format(context.spark, batch.config.time_format, where)
     names = sorted(row.source_file for row in batch.files.collect())
-    raw = read_source(context.spark, batch.config, names, where, Sources.NEEDED[batch.source])
+    proven = not (batch.first or batch.rebuild)
+    raw = read_source(context.spark, batch.config, names, where, Sources.NEEDED[batch.source], proven)
     mapped = source.map(raw, batch.config)
     good, refused = _earlier(context, batch, source.table), _earlier(context, batch, Tables.QUARANTINE)
     kinds = source.sort(mapped, source.key, good, refused).persist(StorageLevel.MEMORY_AND_DISK)
@@ -186,9 +192,7 @@ def _refuse_unparsable_times(batch: Batch, kinds: DataFrame, counts: dict[str, i
     refused = kinds.where(F.col(sort.KIND) == sort.REFUSED)
     unparsable = refused.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
     example = unparsable.select(mapping.TIME_TEXT).orderBy(F.col(mapping.TIME_TEXT).isNull()).first()
-    others = refused.where(
-        ~F.arrays_overlap(mapping.REASONS, F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED))))
-    )
+    others = refused.where(~F.arrays_overlap(mapping.REASONS, F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, MALFORMED)))))
     if example is not None and others.isEmpty():
         where = f"source.{batch.source}"
         found = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"

@@ -33,6 +33,7 @@ Conf = Annotated[str, typer.Option("--conf", "-c", help="Config file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="Override: key.path=value. May be repeated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -78,6 +79,15 @@ def plan(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
     config = load_config(conf, set_ or ())
     _set_up_output(as_json)
     _show(planning.plan(config), planning.print_plan, as_json)
+
+
+@app.command("maintain", help="Compact and cluster the tables; remove files that nobody reads any more.")
+def maintain(conf: Conf, set_: Set = None, as_json: AsJson = False, dry_run: DryRun = False) -> None:
+    from lakerec.stages import upkeep
+
+    config = load_config(conf, set_ or ())
+    _set_up_output(as_json)
+    _show(upkeep.maintain(config, dry_run), upkeep.print_upkeep, as_json)
 
 
 @app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")

@@ -51,6 +51,7 @@ class Columns:
     DIGEST: Final = "digest"
     RAW: Final = "raw"
     REASONS: Final = "reasons"
+    TAGS: Final = "tags"
     SESSION_ID: Final = "session_id"
     IS_BOT: Final = "is_bot"
     BOT_REASONS: Final = "bot_reasons"

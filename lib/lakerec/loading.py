@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -80,7 +81,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     return _merge(below, values)
 
 
-REPLACED_WHOLE = ("columns", "defaults", "options")
+REPLACED_WHOLE = ("columns", "defaults", "options", "fields", "explode", "derive", "personal")
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -133,10 +134,18 @@ def _explain(error: ValidationError) -> str:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at `loc`."""
-    model: type[BaseModel] = Config
+    """Keys of the section at `loc`, whose parts are keys of sections, names in a mapping or places in a list."""
+    annotation: Any = Config
     for part in loc:
-        annotation: Any = model.model_fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
-    return [field.alias or name for name, field in model.model_fields.items()]
+        model = _section(annotation)
+        annotation = model.model_fields[str(part)].annotation if model else get_args(annotation)[-1]
+    found = _section(annotation) or Config
+    return [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key's type names, such as `SourceTable | None`; None for a mapping or a list of sections."""
+    options = (annotation,) if isinstance(annotation, type) else get_args(annotation)
+    direct = isinstance(annotation, type) or get_origin(annotation) in (Union, UnionType)
+    sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+    return sections[0] if direct and sections else None

@@ -20,6 +20,19 @@ def read(spark, path, table):
     return read_source(spark, table, [str(path)], "source.events")
 
 
+def kinds(spark, mapped):
+    """Mapped rows with what becomes of each."""
+    names = sorted({row.source_file for row in mapped.select("source_file").collect()})
+    placed = sort.with_place(mapped, spark.createDataFrame(list(enumerate(names)), "_file_number long, _file string"))
+    repeats = sort.tally(placed).where("_low IS NOT NULL")
+    good = {(row.source_file, row.source_row) for row in sort.only_new(placed, repeats, None).collect()}
+    rows = [
+        (*row, "refused" if row["_reasons"] else "good" if (row.source_file, row.source_row) in good else "duplicate")
+        for row in mapped.collect()
+    ]
+    return spark.createDataFrame(rows, mapped.schema.add("kind", "string"))
+
+
 def test_every_row_is_good_a_repeat_or_refused_with_its_reasons(spark, tmp_path):
     path = tmp_path / "events.csv"
     path.write_text(
@@ -36,8 +49,8 @@ def test_every_row_is_good_a_repeat_or_refused_with_its_reasons(spark, tmp_path)
         "bob,y,2024-01-01 12:00:00,3,south,more\n"  # too long
     )
     table = source(path)
-    rows = sort_rows(map_events(read(spark, path, table), table), "event_id").orderBy("source_row").collect()
-    found = [(row[KIND], row["_reasons"]) for row in rows]
+    rows = kinds(spark, map_events(read(spark, path, table), table)).orderBy("source_row").collect()
+    found = [(row.kind, row["_reasons"]) for row in rows]
     assert found == [
         ("good", []),
         ("duplicate", []),
@@ -169,8 +182,8 @@ def test_files_with_other_columns_are_read_by_their_own_header(spark, tmp_path):
     table = source(folder)
     listed = [row.source_file for row in list_files(spark, table, "source.events").collect()]
     raw = read_source(spark, table, sorted(listed), "source.events")
-    rows = sort_rows(map_events(raw, table), "event_id").orderBy("source_file", "source_row").collect()
-    assert [(row.user_id, row.item_id, row.context, row[KIND]) for row in rows] == [
+    rows = kinds(spark, map_events(raw, table)).orderBy("source_file", "source_row").collect()
+    assert [(row.user_id, row.item_id, row.context, row.kind) for row in rows] == [
         ("ann", "x", {}, "good"),
         ("ann", "y", {"shop": "north"}, "good"),
         ("ann", "y", {}, "refused"),

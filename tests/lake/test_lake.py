@@ -79,7 +79,10 @@ def test_a_row_against_a_constraint_or_a_missing_column_is_refused(lake, spark):
 
 
 def test_constraints_are_added_to_a_table_whose_creation_was_cut_short(lake, spark):
-    lake._create(CONTRACTS[Tables.ITEM_INDEX])
+    """As an older lakerec created it: constraints came after, one commit each."""
+    spark.sql(
+        f"CREATE TABLE delta.`{lake.name(Tables.ITEM_INDEX)}` (item_id string NOT NULL, item int NOT NULL) USING delta"
+    )
     lake.ensure(Tables.ITEM_INDEX)
     with pytest.raises(Exception, match="from_zero"):
         lake.overwrite(spark.createDataFrame([("a", -1)], INDEX), Tables.ITEM_INDEX)
@@ -104,7 +107,7 @@ def test_a_table_that_its_contract_no_longer_fits_is_left_alone(lake, spark, mon
     monkeypatch.setitem(CONTRACTS, Tables.ITEM_INDEX, replace(old, columns=other))
     with pytest.raises(ContractError, match="item_id is string, not bigint; rank is missing and must not be null"):
         Lake(spark, lake.config).ensure(Tables.ITEM_INDEX)
-    assert lake.version(Tables.ITEM_INDEX) == 2 and rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0)]
+    assert lake.version(Tables.ITEM_INDEX) == 1 and rows(lake.read(Tables.ITEM_INDEX)) == [("a", 0)]
 
 
 @pytest.mark.parametrize("table", CONTRACTS)

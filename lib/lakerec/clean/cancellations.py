@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from lakerec.clean.owners import OWNER
 from lakerec.columns import Columns as C
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
-KIND = "_kind"
+KIND, SIGNED, LEFT = "_kind", "_signed", "_left"
 
 
 def net(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
@@ -31,36 +32,30 @@ def net(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
     An event without a value counts as 1. Events without a user, whose partner is not known, keep theirs.
 
     Args:
+        events: with their owner.
         cancels: event type that takes back → event type it takes back.
     """
     if not cancels:
         return events.withColumn(C.NET_VALUE, F.col(C.VALUE))
-    taken = F.lit(None).cast("string")
+    kind = F.lit(None).cast("string")
     for cancellation, purchase in cancels.items():
-        taken = F.when(F.col(C.EVENT_TYPE).isin(cancellation, purchase), F.lit(purchase)).otherwise(taken)
-    amount = F.abs(F.coalesce(C.VALUE, F.lit(1.0)))
+        kind = F.when(F.col(C.EVENT_TYPE).isin(cancellation, purchase), F.lit(purchase)).otherwise(kind)
     is_cancellation = F.col(C.EVENT_TYPE).isin(*cancels)
-    signed = F.when(is_cancellation, -amount).otherwise(amount)
-    marked = events.withColumns({KIND: taken, "_signed": signed})
-    left = _left(marked.where(_matters()), is_cancellation)
-    rest = marked.where(~_matters()).withColumn(C.NET_VALUE, F.when(is_cancellation, 0.0).otherwise(F.col(C.VALUE)))
-    return left.unionByName(rest).drop(KIND, "_signed")
+    amount = F.abs(F.coalesce(C.VALUE, F.lit(1.0)))
+    signed = events.withColumns({KIND: kind, SIGNED: F.when(is_cancellation, -amount).otherwise(amount)})
+    untouched = F.col(KIND).isNull() | F.col(C.USER_ID).isNull() | (F.col(LEFT) == F.col(SIGNED))
+    value = F.when(is_cancellation, 0.0).when(untouched, F.col(C.VALUE)).otherwise(F.col(LEFT))
+    return _with_left(signed).withColumn(C.NET_VALUE, value).drop(KIND, SIGNED, LEFT)
 
 
-def _matters() -> Column:
-    return F.col(KIND).isNotNull() & F.col(C.USER_ID).isNotNull()
-
-
-def _left(rows: DataFrame, is_cancellation: Column) -> DataFrame:
-    order = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
-    by_item = Window.partitionBy(C.USER_ID, C.ITEM_ID, KIND).orderBy(*order)
+def _with_left(signed: DataFrame) -> DataFrame:
+    by_item = Window.partitionBy(OWNER, C.ITEM_ID, KIND).orderBy(C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
     until_now = by_item.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     from_now = by_item.rowsBetween(Window.currentRow, Window.unboundedFollowing)
-    summed = rows.withColumn("_sum", F.sum("_signed").over(until_now))
+    summed = signed.withColumn("_sum", F.sum(SIGNED).over(until_now))
     level = F.col("_sum") - F.least(F.lit(0.0), F.min("_sum").over(until_now))
     levelled = summed.withColumn("_level", level)
     before = F.coalesce(F.lag("_level").over(by_item), F.lit(0.0))
-    lowest = F.min("_level").over(from_now)
-    left = F.least(F.col("_signed"), F.greatest(F.lit(0.0), lowest - before))
-    value = F.when(is_cancellation, 0.0).when(F.col(C.VALUE).isNull() & (left == F.col("_signed")), F.col(C.VALUE))
-    return levelled.withColumn(C.NET_VALUE, value.otherwise(left)).drop("_sum", "_level")
+    ranged = levelled.withColumns({"_before": before, "_lowest": F.min("_level").over(from_now)})
+    left = F.least(F.col(SIGNED), F.greatest(F.lit(0.0), F.col("_lowest") - F.col("_before")))
+    return ranged.withColumn(LEFT, left).drop("_sum", "_level", "_before", "_lowest")

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 
 from lakerec.clean.bots import mark_bots
 from lakerec.clean.cancellations import net
+from lakerec.clean.owners import OWNER, with_owner
 from lakerec.columns import Columns as C
 from lakerec.config import CleanConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-OWNER = "_owner"
 NATURAL_KEY = (C.USER_ID, C.EVENT_TIME, C.ITEM_ID, C.EVENT_TYPE)
 WINNER = (C.VALUE, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
 """Of rows that are one event: the largest value, then the first by file and place."""
@@ -36,11 +36,6 @@ def clean_events(events: DataFrame, config: CleanConfig) -> DataFrame:
     owned = with_owner(one_row_an_id(events))
     kept = net(add_sessions(deduplicate(owned, config.natural_key), config.session_gap_minutes), config.cancels)
     return mark_bots(kept, config.bots).drop(OWNER)
-
-
-def with_owner(events: DataFrame) -> DataFrame:
-    """Add who the event belongs to: its user, else itself."""
-    return events.withColumn(OWNER, F.coalesce(C.USER_ID, F.concat(F.lit("\0"), C.EVENT_ID)))
 
 
 def one_row_an_id(events: DataFrame) -> DataFrame:

@@ -36,12 +36,16 @@ def changes(silver: DataFrame, new: DataFrame, config: CleanConfig, names: list[
         agent = says_so(config.bots) if config.bots.agent else F.lit(False)
         new = new.withColumn(BY_AGENT, agent)
         silver = silver.withColumn(BY_AGENT, F.coalesce(F.array_contains(C.BOT_REASONS, AGENT), F.lit(False)))
-    starts = disturbed(silver, new, config)
-    old = segments(silver, new, starts)
+    starts = disturbed(silver, new, config).localCheckpoint()
+    old = segments(silver, new, starts).localCheckpoint()
     if config.bots.looks:
         caught = bots(_together(old, new), config.bots).select(C.USER_ID, _beginning().alias("_caught"))
-        whole = starts.join(caught, on=C.USER_ID, how="left")
-        old = segments(silver, new, whole.select(C.USER_ID, F.coalesce("_caught", FROM).alias(FROM)))
+        later = (
+            starts.join(caught, on=C.USER_ID).where(F.col(FROM) > F.col("_caught")).select(C.USER_ID, FROM).localCheckpoint()
+        )
+        if not later.isEmpty():
+            before = silver.join(F.broadcast(later), on=C.USER_ID).where(F.col(C.EVENT_TIME) < F.col(FROM)).drop(FROM)
+            old = old.unionByName(before).localCheckpoint()
     return difference(old, clean_events(_together(old, new), config), [C.EVENT_ID], names)
 
 

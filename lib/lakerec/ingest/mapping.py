@@ -1,9 +1,10 @@
 """Their columns to ours, each row with the reasons against it.
 
-    raw rows → one frame: our columns + source_file, source_row, digest, _raw, _reasons (empty: good)
+    raw rows → one frame: our columns + source_file, source_row, digest, _raw (of refused rows), _reasons (empty: good),
+               _dropped (code of the rule that leaves the row out, else null)
 
 Pure functions of a frame and a source's config. A column of exactly our name that nothing maps is mapped to itself.
-`digest` is the SHA-256 of the row's own columns: equal rows, equal digests.
+`digest` is a hash of the row's own columns: equal rows, equal digests.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.config import SourceTable
 from lakerec.errors import ConfigError, nearest
-from lakerec.ingest.read import CORRUPT, FILE, OWN, RAW, ROW, quoted
-from lakerec.ingest.values import moment, number, plausible, trimmed
+from lakerec.ingest.rows import CORRUPT, DECLARED, DROP, FAULTS, FILE, OWN, RAW, RAW_LIMIT, ROW, TAGGED, quoted
+from lakerec.ingest.values import local_time, moment, number, plausible, trimmed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -28,7 +29,6 @@ NESTED = ("array", "struct", "map")
 """How the types begin that text holds as JSON."""
 NEAR = 0.7
 """Likeness from which a name counts as misspelt: `user` for `user_id` is near, `order_id` is not."""
-MALFORMED = "malformed_row"
 ITEM_ID_MISSING = "item_id_missing"
 USER_ID_MISSING = "user_id_missing"
 TIME_UNPARSABLE = "event_time_unparsable"
@@ -46,9 +46,9 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
     `_time_text` is the time as the source writes it, for whoever has to say why it does not parse.
     """
     table = with_equal_names(table, raw.columns, Sources.EVENTS)
-    time, value = moment(_source(table, C.EVENT_TIME), table.time_format), number(_source(table, C.VALUE))
+    time, value = _time(raw, table), number(_source(table, C.VALUE))
     item = trimmed(_source(table, C.ITEM_ID))
-    digest = _digest(raw)
+    digest = _digest(_received(raw, table))
     return raw.select(
         F.coalesce(trimmed(_source(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
         trimmed(_source(table, C.USER_ID)).alias(C.USER_ID),
@@ -58,8 +58,10 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
         trimmed(_source(table, C.EVENT_TIME)).alias(TIME_TEXT),
         value.alias(C.VALUE),
         _rest(raw, table, EVENT_NAMES).alias(C.CONTEXT),
+        (F.col(TAGGED) if TAGGED in raw.columns else F.array().cast("array<string>")).alias(C.TAGS),
         *_provenance(
             raw,
+            table,
             (item.isNull(), ITEM_ID_MISSING),
             (time.isNull(), TIME_UNPARSABLE),
             (~plausible(time), TIME_IMPLAUSIBLE),
@@ -78,7 +80,7 @@ def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
         trimmed(_source(table, C.DESCRIPTION)).alias(C.DESCRIPTION),
         _categories(raw, table).alias(C.CATEGORIES),
         _rest(raw, table, ITEM_NAMES).alias(C.ATTRIBUTES),
-        *_provenance(raw, (item.isNull(), ITEM_ID_MISSING)),
+        *_provenance(raw, table, (item.isNull(), ITEM_ID_MISSING)),
     )
 
 
@@ -89,7 +91,7 @@ def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
     return raw.select(
         user.alias(C.USER_ID),
         _rest(raw, table, USER_NAMES).alias(C.ATTRIBUTES),
-        *_provenance(raw, (user.isNull(), USER_ID_MISSING)),
+        *_provenance(raw, table, (user.isNull(), USER_ID_MISSING)),
     )
 
 
@@ -100,8 +102,8 @@ def check_names(table: SourceTable, source: str) -> None:
         ConfigError: one is near; the message has the name.
     """
     names = Sources.NAMES[source]
-    free = [name for name in names if name not in table.columns and name not in table.defaults]
-    for section, keys in (("columns", table.columns), ("defaults", table.defaults)):
+    free = [name for name in names if name not in {*table.columns, *table.defaults, *table.computed}]
+    for section, keys in (("columns", table.columns), ("defaults", table.defaults), ("derive", table.derive)):
         for key in keys:
             if key not in names and (hint := nearest(key, free, NEAR)):
                 raise ConfigError(f"source.{source}.{section}: unknown name `{key}`{hint}")
@@ -155,21 +157,40 @@ def _digest(raw: DataFrame) -> Column:
     files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text.
     """
     types = dict(raw.dtypes)
-    own = [(name, F.to_json(quoted(name)) if types[name].startswith(NESTED) else quoted(name)) for name in sorted(raw.columns)]
-    parts = [part for name, value in own if name not in OWN for part in (F.when(value.isNotNull(), F.lit(name)), value)]
+    own = [(name, quoted(name)) for name in sorted(raw.columns) if name not in OWN]
+    own = [(name, F.to_json(value) if types[name].startswith(NESTED) else value) for name, value in own]
+    parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), value)]
     text = F.when(F.col(CORRUPT), F.col(RAW))
     return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, text)), 16, "0") for salt in (1, 2)])
 
 
-def _provenance(raw: DataFrame, *reasons: tuple[Column, str]) -> list[Column]:
+def _received(raw: DataFrame, table: SourceTable) -> DataFrame:
+    """What the files say: without derived columns, which a change of their SQL would change."""
+    return raw.drop(*table.derive)
+
+
+def _provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:
     """Where a row came from and what speaks against it."""
-    checks = [F.when(F.col(CORRUPT), F.lit(MALFORMED))]
-    checks += [F.when(~F.col(CORRUPT) & condition, F.lit(code)) for condition, code in reasons]
+    received = _received(raw, table)
+    whole = F.to_json(F.struct(*[quoted(name) for name in received.columns if name not in OWN]))
+    checks = F.filter(
+        F.array(*[F.when(condition, F.lit(code)) for condition, code in reasons]), lambda code: code.isNotNull()
+    )
+    against = F.coalesce(FAULTS, F.concat(checks, DECLARED) if DECLARED in raw.columns else checks)
     return [
         F.col(FILE).alias(C.SOURCE_FILE),
         F.col(ROW).alias(C.SOURCE_ROW),
-        _digest(raw).alias(C.DIGEST),
-        F.col(RAW).alias(RAW),
-        F.filter(F.array(*checks), lambda reason: reason.isNotNull()).alias(REASONS),
-        F.lit(None).cast("string").alias(DROPPED),
+        _digest(received).alias(C.DIGEST),
+        F.when(F.size(against) > 0, F.left(F.coalesce(RAW, whole), F.lit(RAW_LIMIT))).alias(RAW),
+        against.alias(REASONS),
+        (F.col(DROP) if DROP in raw.columns else F.lit(None).cast("string")).alias(DROPPED),
     ]
+
+
+def _time(raw: DataFrame, table: SourceTable) -> Column:
+    """When the event happened; a column that holds times already is taken as it is."""
+    kind = dict(raw.dtypes).get(table.columns.get(C.EVENT_TIME, ""), "")
+    if kind.startswith("timestamp") and C.EVENT_TIME not in table.defaults:
+        column = quoted(table.columns[C.EVENT_TIME])
+        return local_time(column, table.time_zone) if kind == "timestamp_ntz" else column
+    return moment(_source(table, C.EVENT_TIME), table.time_format, table.time_zone)

@@ -1,33 +1,44 @@
 """Raw files to rows of text, with where each came from.
 
-    files → reader of the format → their columns + _file, _row, _corrupt, _raw
+    files → how text files begin → reader of the format → their columns + _file, _row, _corrupt, _raw, _faults → contract
 
 `_row` orders the rows of one file: the byte where Spark's block begins, plus the row's place in its partition. A block
-has more bytes than rows, so the numbers of a later block are always higher.
+has more bytes than rows, so the numbers of a later block are always higher. A file that is refused whole is one row.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from lakerec.config import SourceTable
-from lakerec.errors import InputError, nearest
+from lakerec.errors import InputError
+from lakerec.ingest.contract import apply_contract
+from lakerec.ingest.drift import (
+    check_columns,
+    check_drift,
+    check_mapping,
+    check_needed,
+    fits_nothing,
+    grouped_by_schema,
+    wanted,
+)
+from lakerec.ingest.openings import INVALID_UTF8, Opening, codecs, open_all
+from lakerec.ingest.paths import plain
+from lakerec.ingest.rows import CORRUPT, FAULTS, FILE, MALFORMED, RAW, RAW_LIMIT, ROW, origin, quoted, texts
 from lakerec.lake.lake import absolute
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
-    from pyspark.sql.types import StructType
 
-FILE, ROW, RAW, CORRUPT = "_file", "_row", "_raw", "_corrupt"
 CORRUPT_RECORD = "_corrupt_record"
-OWN = (FILE, ROW, RAW, CORRUPT)
 ROW_IN_PARTITION = (1 << 33) - 1
 """Low bits of monotonically_increasing_id: the row's place in its partition."""
+HEADER_MISSING, NUL_BYTE, FIELD_TOO_LARGE = "header_missing", "nul_byte", "field_too_large"
+TEXT_FORMATS = ("csv", "json")
+DEPTH = 64
+"""Levels of JSON from which on a row is malformed: each becomes a level of Spark's schema."""
 
 
 def list_files(spark: SparkSession, table: SourceTable, where: str) -> DataFrame:
@@ -72,80 +83,72 @@ def _delta_version(spark: SparkSession, table: SourceTable) -> DataFrame:
 
 
 def read_source(
-    spark: SparkSession, table: SourceTable, files: Sequence[str], where: str, needed: Sequence[str] = ()
+    spark: SparkSession,
+    table: SourceTable,
+    files: Sequence[str],
+    where: str,
+    needed: Sequence[str] = (),
+    proven: bool = False,
 ) -> DataFrame:
-    """Rows of the files: their own columns plus `_file`, `_row`, `_raw` (text or JSON of the row) and `_corrupt`.
+    """Rows of the files: their own and derived columns plus those of `ingest.rows`, without personal values.
 
-    Files that hold nothing give no rows. A column that only some CSV files have is null in the rows of the others.
+    Files that hold nothing give no rows, one that is refused whole gives one. A column that only some files have is null in
+    the rows of the others.
 
     Args:
         needed: our names that the source cannot do without.
+        proven: the mapping has fitted earlier files; then a file that it does not fit at all is that file's fault.
 
     Raises:
-        InputError: the mapping names a column that the files lack, or nothing covers a needed name.
+        InputError: the mapping names a column that the files lack, nothing covers a needed name, or columns drifted
+            that may not.
+        ConfigError: SQL of the source does not fit its columns.
     """
-    frames = [_with_origin(rows) for rows in _load(spark, table, list(files), where, needed)]
-    if not frames:
-        return spark.createDataFrame([], _no_rows(_wanted(table, needed)))
-    return reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
-
-
-def check_columns(columns: Mapping[str, str], found: Sequence[str], where: str, file: str | None = None) -> None:
-    """Every column that the mapping names is there.
-
-    Raises:
-        InputError: one is not; the message has the nearest name, those found, and the file where files differ.
-    """
-    for ours, theirs in columns.items():
-        if theirs not in found:
-            raise InputError(f"{where}.columns.{ours}: no column `{theirs}`{_found(theirs, found, file)}")
-
-
-def check_needed(
-    table: SourceTable, found: Sequence[str], where: str, needed: Sequence[str], file: str | None = None
-) -> None:
-    """Every needed name has a column, a default, or a column of the files with that very name.
-
-    Raises:
-        InputError: one has none of them.
-    """
-    covered = {*table.columns, *table.defaults, *(set(found) - set(table.columns.values()))}
-    for ours in needed:
-        if ours not in covered:
-            hint = _found(ours, found, file)
-            raise InputError(f"{where}.columns.{ours}: not mapped, and no column left is called `{ours}`{hint}")
-
-
-def _found(name: str, found: Sequence[str], file: str | None) -> str:
-    return f"{nearest(name, found)} (found: {', '.join(found)})" + (f" in {file}" if file else "")
-
-
-def quoted(name: str) -> Column:
-    """A column by its literal name, whatever characters it has."""
-    from pyspark.sql import functions as F
-
-    return F.col(f"`{name.replace('`', '``')}`")
+    refused: list[Opening] = []
+    loaded = _load(spark, table, list(files), where, needed, refused, proven)
+    frames = [_with_origin(rows, table) for rows in loaded]
+    if refused:
+        rows = [(one.file, 0, one.raw, True, [one.fault]) for one in refused]
+        frames.append(spark.createDataFrame(rows, origin()))
+    if not frames or len(refused) == len(files):
+        frames.append(spark.createDataFrame([], origin(*wanted(table, needed))))
+    together = reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
+    return apply_contract(spark, together, table, where)
 
 
 def _load(
-    spark: SparkSession, table: SourceTable, files: list[str], where: str, needed: Sequence[str]
+    spark: SparkSession,
+    table: SourceTable,
+    files: list[str],
+    where: str,
+    needed: Sequence[str],
+    refused: list[Opening],
+    proven: bool,
 ) -> Iterator[DataFrame]:
-    """Frames of the files' columns, checked; one a header where CSV files differ, none where they hold nothing."""
-    if table.format == "csv":
-        yield from _csv(spark, table, files, where, needed)
-        return
-    if table.format == "json":
-        yield _json(spark, table, files, where, needed)
+    """Frames of the files' columns, checked; one for each header or schema, none where files hold nothing.
+
+    Files that are no tables are added to `refused` instead.
+    """
+    if table.format in TEXT_FORMATS:
+        openings = open_all(spark, table, files, where)
+        refused += [one for one in openings if one.fault is not None]
+        held = [one for one in openings if one.fault is None and one.line is not None]
+        if table.format == "csv":
+            yield from _csv(spark, table, held, where, needed, refused, proven)
+        elif held:
+            yield _json(spark, table, [one.file for one in held], where, needed)
         return
     reader = _reader(spark, table, files)
     if table.format == "delta":
         version = files[0].rpartition("@")[2]
-        rows = reader.format("delta").option("versionAsOf", version).load(absolute(table.path))
+        frames = [(files[0], reader.format("delta").option("versionAsOf", version).load(absolute(table.path)))]
     else:
-        rows = reader.parquet(*files)
-    check_columns(table.columns, rows.columns, where)
-    check_needed(table, rows.columns, where, needed)
-    yield rows
+        frames = grouped_by_schema(lambda some: _reader(spark, table, some).format(table.format), table, files, where)
+    for file, rows in frames:
+        named = file if len(frames) > 1 else None
+        check_mapping(table, rows.columns, where, needed, named)
+        check_drift(table, rows.columns, where, file)
+        yield rows
 
 
 def _reader(spark: SparkSession, table: SourceTable, files: Sequence[str]) -> DataFrameReader:
@@ -154,10 +157,11 @@ def _reader(spark: SparkSession, table: SourceTable, files: Sequence[str]) -> Da
     Spark's readers keep what was set on them: each read takes its own.
     """
     reader = spark.read.options(**_options(table))
-    if table.format in ("csv", "json"):
+    if table.format in TEXT_FORMATS:
         reader = reader.option("mode", "PERMISSIVE").option("columnNameOfCorruptRecord", CORRUPT_RECORD)
-    folder = _plain(table.path).rstrip("/") + "/"
-    below = table.format != "delta" and all(_plain(file).startswith(folder) for file in files)
+        reader = reader.option("io.compression.codecs", codecs(spark)).option("maxNestingDepth", DEPTH)
+    folder = plain(table.path).rstrip("/") + "/"
+    below = table.format != "delta" and all(plain(file).startswith(folder) for file in files)
     return reader.option("basePath", table.path) if below else reader
 
 
@@ -168,37 +172,44 @@ def _options(table: SourceTable) -> dict[str, str | int | float | bool]:
 
 
 def _csv(
-    spark: SparkSession, table: SourceTable, files: list[str], where: str, needed: Sequence[str]
+    spark: SparkSession,
+    table: SourceTable,
+    openings: list[Opening],
+    where: str,
+    needed: Sequence[str],
+    refused: list[Opening],
+    proven: bool,
 ) -> Iterator[DataFrame]:
-    """One frame of text columns for each header. Spark compares only with the first file's, and fails where they differ."""
-    several = str(_options(table)["header"]).lower() == "true" and len(files) > 1
-    for group in _same_first_line(spark, files) if several else [files]:
-        headed = _reader(spark, table, group).option("inferSchema", "false")
-        columns = next((found for file in group if (found := headed.csv(file).columns)), None)
-        if columns is not None:
-            check_columns(table.columns, columns, where, group[0])
-            check_needed(table, columns, where, needed, group[0])
-            reader = _reader(spark, table, group).schema(_texts([*columns, CORRUPT_RECORD]))
-            yield reader.option("enforceSchema", "false").csv(group)
+    """One frame of text columns for each header. Spark compares only with the first file's, and fails where they differ.
 
+    Files whose first line has not one of the columns that the mapping names are refused, unless no file has one.
 
-def _same_first_line(spark: SparkSession, files: list[str]) -> list[list[str]]:
-    """The files in groups of equal first lines; those with blank lines only are left out.
-
-    Lines are compared by hash: a number is what Spark aggregates without sorting all lines of all files.
+    Raises:
+        InputError: a header lacks some of the columns, or no file has one.
     """
-    from pyspark.sql import functions as F
+    groups: dict[bytes | None, list[Opening]] = {}
+    headed = str(_options(table)["header"]).lower() == "true"
+    for one in openings:
+        groups.setdefault(one.line if headed else None, []).append(one)
+    fitting: list[tuple[list[Opening], list[str]]] = []
+    headless: list[tuple[list[Opening], list[str]]] = []
+    for group in groups.values():
+        columns = _first_line(spark, table, group)
+        (headless if headed and fits_nothing(table, columns, needed) else fitting).append((group, columns))
+    proven = proven or bool(fitting)
+    for group, columns in fitting if proven else headless:
+        check_mapping(table, columns, where, needed, group[0].file)
+        check_drift(table, columns, where, group[0].file)
+        reader = _reader(spark, table, [one.file for one in group]).schema(texts(*columns, CORRUPT_RECORD))
+        yield reader.option("enforceSchema", "false").csv([one.file for one in group])
+    if proven:
+        refused += [Opening(one.file, fault=HEADER_MISSING, raw=one.raw) for group, _ in headless for one in group]
 
-    path = F.col("_metadata.file_path").alias(FILE)
-    lines = spark.read.text(files).where(F.trim("value") != "")
-    hashed = lines.select(path, _place().alias(ROW), F.xxhash64("value").alias("line"))
-    rows = hashed.groupBy(FILE).agg(F.min_by("line", ROW).alias("first")).collect()
-    first_of = {_plain(unquote(row[FILE])): row["first"] for row in rows}
-    groups: dict[int, list[str]] = {}
-    for file in files:
-        if (line := first_of.get(_plain(file))) is not None:
-            groups.setdefault(line, []).append(file)
-    return list(groups.values())
+
+def _first_line(spark: SparkSession, table: SourceTable, group: list[Opening]) -> list[str]:
+    """Names of the columns as Spark reads them, or _c0, _c1, … where there is no header."""
+    reader = _reader(spark, table, [one.file for one in group]).option("inferSchema", "false")
+    return next((columns for one in group if (columns := reader.csv(one.file).columns)), [])
 
 
 def _json(spark: SparkSession, table: SourceTable, files: list[str], where: str, needed: Sequence[str]) -> DataFrame:
@@ -207,10 +218,13 @@ def _json(spark: SparkSession, table: SourceTable, files: list[str], where: str,
     Raises:
         InputError: no row has a key that the source cannot do without, or one differs from the mapping in case only.
     """
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import StructField, StructType
 
-    inferred = _reader(spark, table, files).option("primitivesAsString", "true").json(files).schema
-    fields = [field for field in inferred.fields if field.name != CORRUPT_RECORD]
+    def fields_of(some: list[str]) -> list[StructField]:
+        inferred = _reader(spark, table, some).option("primitivesAsString", "true").json(some).schema
+        return [field for field in inferred.fields if field.name != CORRUPT_RECORD]
+
+    fields = fields_of(files)
     names = [field.name for field in fields]
     if names:
         lower = {name.lower() for name in names}
@@ -218,42 +232,51 @@ def _json(spark: SparkSession, table: SourceTable, files: list[str], where: str,
         must = {ours: theirs for ours, theirs in table.columns.items() if ours in demanded or theirs.lower() in lower}
         check_columns(must, names, where)
         check_needed(table, names, where, needed)
-    absent = [name for name in _wanted(table, needed) if name not in names]
-    schema = StructType([*fields, *_texts([*absent, CORRUPT_RECORD]).fields])
+        if table.drift == "refuse":
+            for file in files:
+                check_drift(table, [field.name for field in fields_of([file])], where, file)
+    absent = [name for name in wanted(table, needed) if name not in names]
+    schema = StructType([*fields, *texts(*absent, CORRUPT_RECORD).fields])
     return _reader(spark, table, files).schema(schema).json(files)
 
 
-def _wanted(table: SourceTable, needed: Sequence[str]) -> list[str]:
-    """Columns that the mapping reads, each once."""
-    equal = [name for name in needed if name not in table.columns and name not in table.defaults]
-    return list(dict.fromkeys([*table.columns.values(), *equal]))
-
-
-def _texts(names: Sequence[str]) -> StructType:
-    from pyspark.sql.types import StringType, StructField, StructType
-
-    return StructType([StructField(name, StringType()) for name in names])
-
-
-def _no_rows(names: Sequence[str]) -> StructType:
-    """Schema of `read_source` where there is nothing to read."""
-    from pyspark.sql.types import BooleanType, LongType
-
-    return _texts([*names, FILE]).add(ROW, LongType()).add(RAW, "string").add(CORRUPT, BooleanType())
-
-
-def _with_origin(rows: DataFrame) -> DataFrame:
+def _with_origin(rows: DataFrame, table: SourceTable) -> DataFrame:
+    """Add where each row came from, and what is wrong with how it is written."""
     from pyspark.sql import functions as F
 
-    own = [quoted(name) for name in rows.columns if name != CORRUPT_RECORD]
-    corrupt = F.col(CORRUPT_RECORD) if CORRUPT_RECORD in rows.columns else F.lit(None).cast("string")
+    names = [name for name in rows.columns if name != CORRUPT_RECORD]
+    # Of JSON, Spark keeps the bytes of such a row as they were.
+    corrupt = F.make_valid_utf8(CORRUPT_RECORD) if CORRUPT_RECORD in rows.columns else F.lit(None).cast("string")
     return rows.select(
-        *own,
+        *map(quoted, names),
         F.col("_metadata.file_path").alias(FILE),
         _place().alias(ROW),
-        F.coalesce(corrupt, F.to_json(F.struct(*own))).alias(RAW),
+        F.left(corrupt, F.lit(RAW_LIMIT)).alias(RAW),
         corrupt.isNotNull().alias(CORRUPT),
+        _faults(rows, table, corrupt).alias(FAULTS),
     )
+
+
+def _faults(rows: DataFrame, table: SourceTable, corrupt: Column) -> Column:
+    """What is wrong with a row of text; null where nothing is, which costs a look through its bytes.
+
+    Spark puts U+FFFD where bytes are no UTF-8.
+    """
+    from pyspark.sql import functions as F
+
+    if table.format not in TEXT_FORMATS:
+        return F.lit(None).cast("array<string>")
+    values = [quoted(name) for name, kind in rows.dtypes if kind == "string"]
+    checks = {
+        FIELD_TOO_LARGE: [F.octet_length(value) > table.limits.field_bytes for value in values],
+        NUL_BYTE: [F.contains(value, F.lit("\0")) for value in [*values, corrupt]],
+        INVALID_UTF8: [F.contains(value, F.lit("\ufffd")) for value in [*values, corrupt]],
+    }
+    found = {MALFORMED: corrupt.isNotNull()}
+    found |= {code: F.coalesce(reduce(lambda one, other: one | other, each), F.lit(False)) for code, each in checks.items()}
+    codes = F.array(*[F.when(condition, F.lit(code)) for code, condition in found.items()])
+    any_ = reduce(lambda one, other: one | other, found.values())
+    return F.when(any_, F.filter(codes, lambda code: code.isNotNull()))
 
 
 def _place() -> Column:
@@ -262,9 +285,3 @@ def _place() -> Column:
 
     block = F.coalesce(F.col("_metadata.file_block_start"), F.lit(0))
     return block + F.monotonically_increasing_id().bitwiseAND(F.lit(ROW_IN_PARTITION))
-
-
-def _plain(path: str) -> str:
-    """An absolute path without scheme, to compare the ways in which Spark writes one (file:/a, file:///a, /a)."""
-    scheme = re.match(r"^[A-Za-z][A-Za-z0-9+.-]+:/+", path)
-    return f"/{path[scheme.end() :]}" if scheme else os.path.abspath(path)

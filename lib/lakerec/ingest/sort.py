@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.ingest.mapping import DROPPED, REASONS
-from lakerec.ingest.read import FILE
+from lakerec.ingest.rows import FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 DATED = r"^[+-]?[0-9]{4,6}-"
 """How a time in ISO 8601 begins: Spark takes a time of day alone for one of today."""
+OFFSET = r"^[+-]?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}[T ].*[A-Za-z+-]"
+"""A time in ISO 8601 with an offset or a zone behind it."""
 SECONDS_BELOW = 1e11
 """A number below this is epoch seconds (5138 CE), from here on milliseconds (1973)."""
 EARLIEST = "1971-01-01"
@@ -33,18 +36,37 @@ def number(column: Column) -> Column:
     return F.when(text.rlike(NUMBER), text.try_cast("double"))
 
 
-def moment(column: Column, time_format: str | None) -> Column:
-    """UTC timestamp from text in the declared format, or detected: epoch seconds, milliseconds, ISO 8601."""
+def moment(column: Column, time_format: str | None, zone: str | None = None) -> Column:
+    """UTC timestamp from text in the declared format, or detected: epoch seconds, milliseconds, ISO 8601.
+
+    Args:
+        zone: where times without an offset were written. One that the clocks skipped counts as that much later, one
+            that they showed twice as the first of the two (java.time.LocalDateTime.atZone).
+    """
     if time_format == "seconds":
         return _epoch(number(column))
     if time_format == "milliseconds":
         return _epoch(number(column) / 1000)
     text = trimmed(column)
     if time_format is not None:
-        return F.try_to_timestamp(text, F.lit(time_format))
+        written = F.try_to_timestamp(text, F.lit(time_format))
+        return F.to_utc_timestamp(written, zone) if zone and not _has_offset(time_format) else written
     epoch = number(column)
     detected = _epoch(F.when(F.abs(epoch) < SECONDS_BELOW, epoch).otherwise(epoch / 1000))
-    return F.when(epoch.isNotNull(), detected).otherwise(F.when(text.rlike(DATED), text.try_cast("timestamp")))
+    written = F.when(text.rlike(DATED), text.try_cast("timestamp"))
+    if zone:
+        written = F.when(text.rlike(OFFSET), written).otherwise(F.to_utc_timestamp(written, zone))
+    return F.when(epoch.isNotNull(), detected).otherwise(written)
+
+
+def local_time(column: Column, zone: str | None) -> Column:
+    """UTC timestamp of a column that already holds times without an offset."""
+    return F.to_utc_timestamp(column.cast("timestamp"), zone) if zone else column.cast("timestamp")
+
+
+def _has_offset(time_format: str) -> bool:
+    """Whether a datetime pattern reads an offset or a zone."""
+    return bool(re.search("[VzOXxZ]", re.sub("'[^']*'", "", time_format)))
 
 
 def check_time_format(spark: SparkSession, time_format: str | None, where: str) -> None:

@@ -58,15 +58,17 @@ class Commit:
         if self.operation in UPKEEP:
             return False
         figures = [self.metrics.get(name) for name in WROTE_NOTHING.get(self.operation, ())]
-        overwrites = self.parameters.get("mode", "Append") != "Append"
-        return overwrites or not figures or any(figure != "0" for figure in figures)
+        return self.overwrites or not figures or any(figure != "0" for figure in figures)
+
+    @property
+    def overwrites(self) -> bool:
+        mode = self.parameters.get("mode", self.parameters.get("outputMode", "Append"))
+        return mode not in ("Append", "Update")
 
     @property
     def can_be_followed(self) -> bool:
         """Whether the change feed tells what the commit did; an overwrite replaces rows by rows that may be the same."""
-        return not self.changes or (
-            self.operation in REWRITING | APPENDING and self.parameters.get("mode", "Append") == "Append"
-        )
+        return not self.changes or (self.operation in REWRITING | APPENDING and not self.overwrites)
 
     @property
     def turns_feed(self) -> bool:
@@ -90,7 +92,8 @@ def from_files(log: Path) -> Iterator[Commit]:
 
 def _parsed(file: Path) -> Commit:
     with file.open(encoding="utf-8") as lines:
-        info = next((action["commitInfo"] for line in lines if "commitInfo" in (action := json.loads(line or "{}"))), {})
+        said = (json.loads(line) for line in lines if '"commitInfo"' in line)  # its first line, by Delta's own writers
+        info: dict[str, Any] = next((action["commitInfo"] for action in said if "commitInfo" in action), {})
     return Commit(
         int(file.stem), info.get("operation", "unknown"), info.get("timestamp", int(file.stat().st_mtime * 1000)),
         info.get("operationParameters", {}), info.get("operationMetrics", {}),
@@ -132,7 +135,7 @@ def newest_like(commits: Iterable[Commit], version: int) -> int:
 
 def following(commits: Iterable[Commit], version: int) -> list[Commit] | None:
     """Commits after a version, oldest first; None where the log no longer has them all, or never had the version."""
-    after = []
+    after: list[Commit] = []
     for commit in commits:
         if commit.version <= version:
             return after[::-1] if commit.version == version else None
@@ -151,3 +154,11 @@ def can_be_read(after: Iterable[Commit]) -> bool:
         if left is None and commit.operation in REWRITING:
             left = commit.milliseconds
     return True
+
+
+def conflicts() -> tuple[type[Exception], ...]:
+    """What is raised where another writer was quicker; delta-spark gives these no common base."""
+    import delta.exceptions.captured  # noqa: F401  only with it are they told from any other Java error
+    from delta import exceptions
+
+    return tuple(getattr(exceptions, name) for name in exceptions.__all__)

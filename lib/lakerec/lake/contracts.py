@@ -64,6 +64,7 @@ SOURCE_FILE = Column(C.SOURCE_FILE, "string", "file the row came from")
 SOURCE_ROW = Column(C.SOURCE_ROW, "bigint", "position that orders the rows of one file")
 DIGEST = Column(C.DIGEST, "string", "of the row as received, 128 bits: tells what came before")
 ARRIVAL = (SOURCE_FILE, SOURCE_ROW, BATCH_ID, INGESTED_AT)
+TAGS = Column(C.TAGS, "array<string>", "codes of the source's rules that applied to the row")
 ITEM = _key(C.ITEM, "int", "dense item index, from 0, never reused")
 USER = _key(C.USER, "int", "dense user index, from 0, never reused")
 SPLIT = _key(C.SPLIT, "string", "train, valid or test")
@@ -81,7 +82,7 @@ _CONTRACTS = (
         T.BRONZE_EVENTS,
         "events as received, exact repeats left out, and where each came from",
         (EVENT_ID, USER_ID, ITEM_ID, EVENT_TYPE, EVENT_TIME, VALUE,
-         Column(C.CONTEXT, "map<string,string>", "columns of the source that no name of ours covers"), *ARRIVAL,
+         Column(C.CONTEXT, "map<string,string>", "columns of the source that no name of ours covers"), *ARRIVAL, TAGS,
          Column(C.DIGEST, "string", "digest of the row as received; null where it is the event id")),
         cluster_by=(C.EVENT_TIME,),
         change_feed=True,
@@ -113,6 +114,7 @@ _CONTRACTS = (
          _key(C.IS_BOT, "boolean", "beyond a declared threshold"), SOURCE_FILE, SOURCE_ROW,
          Column(C.NET_VALUE, "double", "value less what was cancelled of it"),
          Column(C.BOT_REASONS, "array<string>", "thresholds the user went beyond: rate, breadth, regularity, user_agent"),
+         TAGS,
          Column(C.DIGEST, "string", "digest of the row as received; null where it is the event id")),
         keys=(C.EVENT_ID,),
         cluster_by=(C.EVENT_TIME,),

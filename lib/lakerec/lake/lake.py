@@ -63,7 +63,12 @@ class Lake:
         """Where the table is: a path, or a three-part name."""
         if self.root is not None:
             return f"{self.root}/{table}"
-        return f"`{self.config.catalog}`.`{self.config.schema_name}`.`{table.replace('/', '_')}`"
+        return f"{self.schema}.`{table.replace('/', '_')}`"
+
+    @property
+    def schema(self) -> str:
+        """Catalog and schema of catalog mode, for SQL."""
+        return f"`{self.config.catalog}`.`{self.config.schema_name}`"
 
     def exists(self, table: str) -> bool:
         from delta.tables import DeltaTable
@@ -119,7 +124,7 @@ class Lake:
 
     def properties(self, table: str) -> dict[str, str]:
         """Delta's properties of a table that exists."""
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._sql_name(table)}").collect()
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
         return {row.key: row.value for row in rows}
 
     def live_files(self, table: str, version: int | None = None) -> list[str]:
@@ -167,7 +172,7 @@ class Lake:
         matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in contract.keys)
         flag = lit(False) if deleted is None else deleted
         rows = conform(frame.withColumn(REMOVED, flag), contract, REMOVED).alias("new")
-        values = {f"`{name}`": f"new.`{name}`" for name in contract.names}
+        values: dict[str, str | Column] = {f"`{name}`": f"new.`{name}`" for name in contract.names}
 
         def merge() -> None:
             merging = self._table(table).alias("old").merge(rows, matched)
@@ -191,14 +196,13 @@ class Lake:
         Raises:
             LakeError: other writers were quicker at every try.
         """
-        from delta.exceptions import DeltaConcurrentModificationException
-
+        conflicts = commits.conflicts()
         for number in range(1, TRIES + 1):
             try:
                 self.ensure(table)
                 action()
                 break
-            except DeltaConcurrentModificationException as conflict:
+            except conflicts as conflict:
                 if number == TRIES:
                     raise LakeError(
                         f"{table}: other writers were quicker at each of {TRIES} tries ({type(conflict).__name__}): "
@@ -215,7 +219,7 @@ class Lake:
             return
         if not self.exists(table):
             if self.root is None:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.config.catalog}`.`{self.config.schema_name}`")
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
             self._create(CONTRACTS[table])
         else:
             self._grow(CONTRACTS[table])
@@ -227,7 +231,7 @@ class Lake:
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         properties = ", ".join(f"'{key}' = '{_quoted(value)}'" for key, value in _properties(contract).items())
         self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self._sql_name(contract.table)} ({columns}) USING delta {cluster} "
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
             f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ({properties})"
         )
 
@@ -248,7 +252,7 @@ class Lake:
                 "use that version, or start a new lake (lake.root)"
             )
         if added:
-            self.spark.sql(f"ALTER TABLE {self._sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
+            self.spark.sql(f"ALTER TABLE {self.sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
 
     def _set_properties(self, contract: Contract) -> None:
         """Give a table made by an older lakerec the constraints and the change feed that it lacks.
@@ -257,14 +261,15 @@ class Lake:
         """
         if not (contract.constraints or contract.change_feed):
             return
-        present, where = self.properties(contract.table), self._sql_name(contract.table)
+        present, where = self.properties(contract.table), self.sql_name(contract.table)
         for name, expression in contract.constraints.items():
             if f"delta.constraints.{name}" not in present:
                 self.spark.sql(f"ALTER TABLE {where} ADD CONSTRAINT {name} CHECK ({expression})")
         if contract.change_feed and present.get(commits.CHANGE_FEED) != "true":
             self.spark.sql(f"ALTER TABLE {where} SET TBLPROPERTIES ('{commits.CHANGE_FEED}' = 'true')")
 
-    def _sql_name(self, table: str) -> str:
+    def sql_name(self, table: str) -> str:
+        """The table as SQL statements name it."""
         return f"delta.`{self.name(table)}`" if self.root is not None else self.name(table)
 
     def _table(self, table: str) -> DeltaTable:

@@ -7,11 +7,9 @@ Databricks      the platform brings Delta and the session
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from lakerec.config import SparkConfig
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
 from lakerec.lake.platform import is_local, on_databricks, submitted
+from lakerec.lake.scratch import scratch_folder
 from lakerec.origin import archive
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # petastorm reads Parquet files as they are and knows no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    # Whoever follows a table's changes has to know which of its files were removed.
+    "spark.databricks.delta.vacuum.logging.enabled": "true",
 }
 
 SET_WHILE_RUNNING = (
@@ -51,7 +52,9 @@ LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # VACUUM lists a folder with so many tasks, 10,000 unless told: 40 s for a table of two files.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.ui.showConsoleProgress": "false",
 }
 
@@ -72,6 +75,8 @@ def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> S
     settings = session_settings(config or SparkConfig())
     if not submitted():
         require_java()
+    if _runs_here(config or SparkConfig()):
+        settings.setdefault("spark.local.dir", str(scratch_folder()))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
     for key, value in settings.items():
@@ -88,9 +93,8 @@ def _ship_code(session: SparkSession) -> None:
     packed = archive()
     if packed is None:
         return
-    folder = Path(tempfile.mkdtemp(prefix="lakerec-wheel-"))
     # Executors fetch the very file from the driver when their first task begins, so it stays as long as the driver does.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = scratch_folder()
     session.sparkContext.addPyFile(str(shutil.copy(packed, folder / "lakerec.zip")))
 
 

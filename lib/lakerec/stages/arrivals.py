@@ -68,7 +68,7 @@ def find_batch(context: Context, source: str, config: SourceTable) -> Batch | No
     """The files to read: those not in ops/files, or all of them when a rebuild is due; None where there are none."""
     files = listed(context, source, config)
     known = context.lake.read(Tables.FILES).where(F.col(C.SOURCE) == source)
-    mapped = digest([SCHEME, config.model_dump_json(exclude={"path"})])
+    mapped = digest([SCHEME, config.model_dump_json(exclude={"path"}, exclude_defaults=True)])
     state = known.agg(F.count("*"), F.max(F.col("mapping") != mapped)).first()
     assert state is not None, "an aggregate has a row"
     rebuild = bool(state[0]) and (bool(state[1]) or context.full)

@@ -119,17 +119,26 @@ def last_run(lake: Lake, stage: str) -> Row | None:
     return runs.orderBy(F.col("started_at").desc()).first()
 
 
+def last_runs(lake: Lake) -> dict[str, Row]:
+    """The newest row of each stage in ops/runs, by its name."""
+    from pyspark.sql import functions as F
+
+    newest = F.max_by(F.struct("*"), "started_at").alias("row")
+    return {row.stage: row["row"] for row in lake.read(Tables.RUNS).groupBy("stage").agg(newest).collect()}
+
+
 def standing(context: Context, stage: Stage) -> Standing:
     """Compare what the stage would run on with what it last ran on."""
     lake = context.lake
     versions = {table: lake.version(table) for table in (*stage.reads, *stage.writes)}
     inputs = {table: version for table in stage.reads if (version := versions[table]) is not None}
-    before = {name: row.run_id if (row := last_run(lake, name)) else None for name in stage.after}
+    runs = last_runs(lake)
+    before = {name: runs[name].run_id if name in runs else None for name in stage.after}
     outside = stage.fingerprint(context) if stage.fingerprint else ""
     digest = context.config.digest("name", "seed", *stage.sections)
     parts = {"stage": stage.name, "config": digest, "inputs": inputs, "before": before, "outside": outside}
     key = hashlib.sha256(json.dumps({**parts, "code": __version__}, sort_keys=True).encode()).hexdigest()[:16]
-    last = last_run(lake, stage.name)
+    last = runs.get(stage.name)
     if last is None:
         return Standing(True, "never ran here", key, digest, inputs, last)
     outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}

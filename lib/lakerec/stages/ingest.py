@@ -26,7 +26,9 @@ from lakerec.columns import Sources, Tables
 from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import mapping, sort
-from lakerec.ingest.read import RAW, read_source
+from lakerec.ingest.contract import check_contract
+from lakerec.ingest.read import read_source
+from lakerec.ingest.rows import FILE, MALFORMED, RAW
 from lakerec.ingest.values import check_time_format
 from lakerec.stages import arrivals
 from lakerec.stages.arrivals import Batch
@@ -74,7 +76,10 @@ def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
     if context.config.source.graph is not None:
         LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
-    for source, config in _configured(context).items():
+    configured = _configured(context)
+    for source, config in configured.items():
+        check_contract(context.spark, config, f"source.{source}")
+    for source, config in configured.items():
         batch = arrivals.find_batch(context, source, config)
         if batch is not None:
             _ingest(context, batch)
@@ -105,7 +110,8 @@ def _ingest(context: Context, batch: Batch) -> None:
     source = SOURCES[batch.source]
     check_time_format(context.spark, batch.config.time_format, batch.where)
     names = sorted(row[C.SOURCE_FILE] for row in batch.files)
-    raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source])
+    proven = not (batch.first or batch.rebuild)
+    raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
     with kept(source.map(raw, batch.config), batch.is_small) as mapped:
         sorting = _sorted_events if batch.source == Sources.EVENTS else _sorted_descriptions
         done = sorting(context, batch, source, mapped, raw.inputFiles())
@@ -144,7 +150,7 @@ def _numbered(context: Context, files: list[str]) -> DataFrame:
         raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
     plain = [re.sub("^file:/+", "file:/", name) for name in sorted(files)]
     numbers = {form: number for number, name in enumerate(plain) for form in (unquote(name), name)}
-    return context.spark.createDataFrame(list(numbers.items()), f"{sort.FILE} string, {sort.FILE_NUMBER} long")
+    return context.spark.createDataFrame(list(numbers.items()), f"{FILE} string, {sort.FILE_NUMBER} long")
 
 
 def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
@@ -184,7 +190,7 @@ def _refuse_unparsable_times(batch: Batch, mapped: DataFrame, rows: dict[str, in
         return
     unparsable = mapped.where(F.array_contains(mapping.REASONS, mapping.TIME_UNPARSABLE))
     example = unparsable.select(mapping.TIME_TEXT).orderBy(F.col(mapping.TIME_TEXT).isNull()).first()
-    expected = F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, mapping.MALFORMED)))
+    expected = F.array(*map(F.lit, (mapping.TIME_UNPARSABLE, MALFORMED)))
     if example is not None and mapped.where(~F.arrays_overlap(mapping.REASONS, expected)).isEmpty():
         where, pattern = batch.where, batch.config.time_format
         shown = "all are empty" if example[0] is None else f"found {example[0][:SHOWN]!r}"

@@ -1,0 +1,147 @@
+"""Whether the columns that files have are those that the source declares, and what becomes of the others.
+
+drift: evolve    unknown columns are kept as context or attributes; a column whose type differs from file to file is text
+drift: refuse    an unknown column, a declared one that a file lacks, or a type that differs is an error; nothing is written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lakerec.columns import Sources
+from lakerec.config import SourceTable
+from lakerec.errors import InputError, nearest
+from lakerec.ingest.rows import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, DataFrameReader
+
+OUR_NAMES = frozenset(name for names in Sources.NAMES.values() for name in names)
+NESTED = ("array", "struct", "map")
+
+
+def check_columns(columns: Mapping[str, str], found: Sequence[str], where: str, file: str | None = None) -> None:
+    """Every column that the mapping names is there.
+
+    Raises:
+        InputError: one is not; the message has the nearest name, those found, and the file where files differ.
+    """
+    for ours, theirs in columns.items():
+        if theirs not in found:
+            raise InputError(f"{where}.columns.{ours}: no column `{theirs}`{_found(theirs, found, file)}")
+
+
+def check_needed(
+    table: SourceTable, found: Sequence[str], where: str, needed: Sequence[str], file: str | None = None
+) -> None:
+    """Every needed name has a column, a default, or a column of the files with that very name.
+
+    Raises:
+        InputError: one has none of them.
+    """
+    covered = {*table.columns, *table.defaults, *table.computed, *(set(found) - set(table.columns.values()))}
+    for ours in needed:
+        if ours not in covered:
+            hint = _found(ours, found, file)
+            raise InputError(f"{where}.columns.{ours}: not mapped, and no column left is called `{ours}`{hint}")
+
+
+def _found(name: str, found: Sequence[str], file: str | None) -> str:
+    return f"{nearest(name, found)} (found: {', '.join(found)})" + (f" in {file}" if file else "")
+
+
+def check_mapping(
+    table: SourceTable, found: Sequence[str], where: str, needed: Sequence[str], file: str | None = None
+) -> None:
+    """The mapping finds all of its columns, and the source has what it cannot do without.
+
+    Raises:
+        InputError: not so.
+    """
+    check_columns(_of_files(table), found, where, file)
+    check_needed(table, found, where, needed, file)
+
+
+def check_drift(table: SourceTable, found: Sequence[str], where: str, file: str) -> None:
+    """Where drift is refused, a file has the declared columns and no others.
+
+    Raises:
+        InputError: not so; the message has file and column.
+    """
+    if table.drift == "evolve":
+        return
+    declared = {*_of_files(table).values(), *table.fields, *table.personal}
+    for name in found:
+        if name not in declared and name not in OUR_NAMES:
+            raise InputError(
+                f"{where}.drift: {file} has a column `{name}` that nothing declares; add it to {where}.fields, or say evolve"
+            )
+    for name in sorted(declared):
+        if name not in found:
+            raise InputError(f"{where}.drift: {file} lacks the declared column `{name}`; correct the file, or say evolve")
+
+
+def fits_nothing(table: SourceTable, found: Sequence[str], needed: Sequence[str]) -> bool:
+    """Whether a first line has not one of the names that the source declares: it is no header."""
+    declared = {*wanted(table, needed), *table.fields, *table.personal}
+    return bool(declared) and declared.isdisjoint(found)
+
+
+def wanted(table: SourceTable, needed: Sequence[str]) -> list[str]:
+    """Columns of the files that the mapping reads, each once."""
+    covered = {*table.columns, *table.defaults, *table.computed}
+    return list(dict.fromkeys([*_of_files(table).values(), *[name for name in needed if name not in covered]]))
+
+
+def grouped_by_schema(
+    reader: Callable[[Sequence[str]], DataFrameReader], table: SourceTable, files: list[str], where: str
+) -> list[tuple[str, DataFrame]]:
+    """The files as frames, each with the first of its files; one frame where their schemas can be merged.
+
+    Raises:
+        InputError: a file cannot be read, or a type differs where drift is refused.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        if table.format == "parquet" and table.drift == "evolve" and len(files) > 1:
+            return [(files[0], reader(files).option("mergeSchema", "true").load(list(files)))]
+    except (PySparkException, Py4JJavaError) as error:
+        if "MERGE_SCHEMA" not in str(error):
+            raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        try:
+            groups.setdefault(reader([file]).load(file).schema.json(), []).append(file)
+        except (PySparkException, Py4JJavaError) as error:
+            raise InputError(f"{where}.path: {file} cannot be read: {str(error).splitlines()[0]}") from None
+    frames = [(group[0], reader(group).load(list(group))) for group in groups.values()]
+    return _with_equal_types(frames, table, where)
+
+
+def _with_equal_types(frames: list[tuple[str, DataFrame]], table: SourceTable, where: str) -> list[tuple[str, DataFrame]]:
+    """The frames, with columns whose type differs as text."""
+    kinds: dict[str, str] = {}
+    differing = []
+    for file, rows in frames:
+        for name, kind in rows.dtypes:
+            if kinds.setdefault(name, kind) != kind:
+                if table.drift == "refuse":
+                    raise InputError(f"{where}.drift: `{name}` is {kind} in {file}, but {kinds[name]} in {frames[0][0]}")
+                differing.append(name)
+    return [(file, rows.withColumns({name: _as_text(rows, name) for name in differing if name in rows.columns}))
+            for file, rows in frames]  # fmt: skip
+
+
+def _as_text(rows: DataFrame, name: str) -> Column:
+    from pyspark.sql import functions as F
+
+    nested = dict(rows.dtypes)[name].startswith(NESTED)
+    return F.to_json(quoted(name)) if nested else quoted(name).cast("string")
+
+
+def _of_files(table: SourceTable) -> dict[str, str]:
+    """The mapping, without what SQL computes."""
+    return {ours: theirs for ours, theirs in table.columns.items() if theirs not in table.computed}

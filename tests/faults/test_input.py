@@ -1,0 +1,235 @@
+"""Bad input (numbers of shared/faults.md), through the ingest stage, with every row counted."""
+
+import gzip
+import resource
+
+import pytest
+from lakerec.columns import Tables
+from lakerec.config import Config
+from lakerec.errors import InputError
+from lakerec.lake.lake import Lake
+from lakerec.stages import ingest
+from lakerec.stages.base import Context
+
+pytestmark = pytest.mark.spark
+HEADER = "user,item,at,stars\n"
+COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "at", "value": "stars"}
+AT = "2024-01-01 10:00:00"
+RAW_BOUND = 4000
+
+
+class Shop:
+    """A folder of raw events and the lake that they go to."""
+
+    def __init__(self, spark, folder):
+        self.spark, self.folder, self.raw = spark, folder, folder / "events"
+        self.raw.mkdir()
+
+    def write(self, name, text):
+        self.raw.joinpath(name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def ingest(self, **named):
+        """Ingest once; gives the figures of the run: rows in, good, quarantined, repeated."""
+        events = {"path": str(self.raw), "columns": COLUMNS, **named}
+        values = {"name": "shop", "lake": {"root": str(self.folder / "lake")}, "source": {"events": events}}
+        config = Config.model_validate(values)
+        self.lake = Lake(self.spark, config.lake)
+        done = ingest.run(Context(config, self.spark, self.lake, None, None), {})
+        return done.rows_in, done.rows_out, done.rows_quarantined, done.rows_duplicate
+
+    def good(self, *columns):
+        return sorted(tuple(row) for row in self.lake.read(Tables.BRONZE_EVENTS).selectExpr(*columns).collect())
+
+    def refused(self):
+        """File, reasons and raw text of what is in the quarantine."""
+        rows = self.lake.read(Tables.QUARANTINE).select("source_file", "reasons", "raw").collect()
+        assert all(len(row.raw) <= RAW_BOUND for row in rows)
+        return sorted((row.source_file.rpartition("/")[2], row.reasons, row.raw) for row in rows)
+
+
+@pytest.fixture
+def shop(spark, tmp_path):
+    return Shop(spark, tmp_path)
+
+
+def test_fault_16_rows_too_short_or_too_long_keep_their_raw_text(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\nann,y,{AT}\nann,z,{AT},5,more\n")
+    assert shop.ingest() == (3, 1, 2, 0)
+    assert shop.refused() == [
+        ("1.csv", ["malformed_row"], f"ann,y,{AT}"),
+        ("1.csv", ["malformed_row"], f"ann,z,{AT},5,more"),
+    ]
+
+
+def test_fault_17_files_without_header_and_saved_pages_are_refused_whole(shop):
+    page = "<!DOCTYPE html>\n<html><body>502 Bad Gateway, " + "try again, " * 1000 + "</body></html>\n"
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
+    shop.write("2.csv", f"bob,y,{AT},4\nbob,z,{AT},4\n")
+    shop.write("3.csv", page)
+    shop.write("4.csv", "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>")
+    assert shop.ingest() == (4, 1, 3, 0)
+    assert shop.good("user_id") == [("ann",)]
+    assert shop.refused() == [
+        ("2.csv", ["header_missing"], f"bob,y,{AT},4\nbob,z,{AT},4\n"),
+        ("3.csv", ["html_page"], page[:RAW_BOUND]),
+        ("4.csv", ["html_page"], "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"),
+    ]
+    # Later, alone in its batch, such a file stops nobody: the mapping has fitted others.
+    shop.write("5.csv", f"cat,y,{AT},4\n")
+    assert shop.ingest()[1:3] == (1, 4)
+    assert [row[:2] for row in shop.refused()][-1] == ("5.csv", ["header_missing"])
+
+
+def test_fault_17_a_header_that_no_file_has_is_a_mistake_in_the_config(shop):
+    shop.write("1.csv", f"ann,x,{AT},5\n")
+    with pytest.raises(InputError, match=r"columns\.user_id: no column `user`"):
+        shop.ingest()
+    assert not shop.lake.exists(Tables.BRONZE_EVENTS)
+
+
+def test_fault_18_bytes_that_are_no_text_and_values_too_large_are_refused_a_row(shop):
+    at = AT.encode()
+    lines = [
+        b"\xef\xbb\xbf" + HEADER.encode(),
+        b"caf\xe9,x,%s,5\n" % at,
+        b"nul\0,x,%s,5\n" % at,
+        b"caf\xc3\xa9,x,%s,5\n" % at,
+    ]
+    shop.write("1.csv", b"".join(lines) + b"ann,x,%s,5\n" % at + b"long,%s,%s,5\n" % (b"z" * 10_000_000, at))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert shop.ingest() == (5, 2, 3, 0)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 200_000  # KiB, of the Python driver
+    assert shop.good("user_id") == [("ann",), ("café",)]
+    found = sorted(reasons for _, reasons, _ in shop.refused())
+    assert found == [["field_too_large"], ["invalid_utf8"], ["nul_byte"]]
+
+
+def test_fault_18_json_of_a_thousand_levels_and_the_like(shop):
+    def line(user):
+        return b'{"user": "%s", "item": "x", "at": "%s", "stars": 5}\n' % (user, AT.encode())
+
+    deep = b'{"user":' + b'{"a":' * 1000 + b"1" + b"}" * 1001 + b"\n"
+    arrays = b'{"user":' + b"[" * 1000 + b"]" * 1000 + b"}\n"
+    shop.write("1.json", b"\xef\xbb\xbf" + line(b"ann") + deep + arrays + line(b"caf\xe9") + line(b"n\\u0000l"))
+    shop.write("2.json", line(b"bob") + line(b"z" * 10_000_000))
+    shop.write("3.json", b"<html>no</html>")
+    assert shop.ingest(format="json") == (8, 2, 6, 0)
+    assert shop.good("user_id") == [("ann",), ("bob",)]
+    assert sorted(reasons for _, reasons, _ in shop.refused()) == [
+        ["field_too_large"],
+        ["html_page"],
+        ["malformed_row"],
+        ["malformed_row"],
+        ["malformed_row", "invalid_utf8"],
+        ["nul_byte"],
+    ]
+
+
+def test_fault_18_compressed_files_that_are_cut_or_would_burst_are_refused_whole(shop):
+    plain = f"{HEADER}ann,x,{AT},5\n".encode()
+    shop.write("1.csv.gz", gzip.compress(plain))
+    with gzip.open(shop.raw / "2.csv.gz", "wb") as bomb:
+        bomb.write(HEADER.encode())
+        for _ in range(400):
+            bomb.write(b"a" * 1_000_000)
+    shop.write("3.csv.gz", gzip.compress(plain * 100)[:-12])
+    shop.write("4.csv.gz", b"this is not gzip")
+    shop.write("5.csv.gz", gzip.compress("\ufeff".encode() + plain.replace(b"ann", b"bob")))
+    several = f"{HEADER}" + "".join(f"cat,x{place},{AT},5\n" for place in range(20_000))
+    for name in ("6.csv.gz", "7.csv.gz", "8.csv.gz", "9.csv.gz"):  # looked through at the same time
+        shop.write(name, gzip.compress(several.replace("cat", name).encode()))
+    assert shop.ingest() == (80_005, 80_002, 3, 0)
+    assert [(file, reasons) for file, reasons, _ in shop.refused()] == [
+        ("2.csv.gz", ["compressed_ratio"]),
+        ("3.csv.gz", ["unreadable_file"]),
+        ("4.csv.gz", ["unreadable_file"]),
+    ]
+
+
+def test_fault_19_a_new_column_is_kept_and_the_old_table_stays_readable(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
+    assert shop.ingest() == (1, 1, 0, 0)
+    shop.write("2.csv", f"user,item,at,stars,shop\nbob,y,{AT},five,north\ncat,y,{AT},4,north\n")
+    assert shop.ingest()[2] == 1  # the type of `stars` drifted in one row
+    assert shop.good("user_id", "context") == [("ann", None), ("cat", {"shop": "north"})]
+    assert [reasons for _, reasons, _ in shop.refused()] == [["value_not_a_number"]]
+
+
+def test_fault_19_a_new_column_is_an_error_where_drift_is_refused_and_nothing_is_written(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
+    assert shop.ingest(drift="refuse") == (1, 1, 0, 0)
+    shop.write("2.csv", f"user,item,at,stars,shop\nbob,y,{AT},4,north\n")
+    with pytest.raises(InputError, match=r"/2\.csv has a column `shop` that nothing declares"):
+        shop.ingest(drift="refuse")
+    assert (shop.good("user_id"), shop.refused()) == ([("ann",)], [])
+
+
+def test_fault_19_a_type_that_differs_between_parquet_files_is_text_or_an_error(shop, spark):
+    row = "SELECT 'ann' user, {} item, timestamp'2024-01-01 10:00:00' at, 5 stars"
+    for name, item in (("1", "7"), ("2", "'x'"), ("3", "9L")):
+        spark.sql(row.format(item)).coalesce(1).write.parquet(str(shop.raw / name))
+    with pytest.raises(InputError, match=r"^source\.events\.drift: `item` is string in .*/2/part-.*, but int in .*/1/part-"):
+        shop.ingest(format="parquet", drift="refuse")
+    assert shop.ingest(format="parquet") == (3, 3, 0, 0)
+    assert shop.good("item_id") == [("7",), ("9",), ("x",)]
+
+
+def test_fault_20_negative_quantities_prices_and_cancellations_are_tagged_by_rule(shop):
+    shop.write(
+        "1.csv",
+        "InvoiceNo,user,item,at,stars,price\n"
+        f"1,ann,x,{AT},5,1\nC2,ann,x,{AT},-5,1\n3,ann,y,{AT},-1,0\n4,ann,z,{AT},1,-9\n5,test,z,{AT},1,1\n6,ann,,{AT},1,-1\n",
+    )
+    rules = [
+        {"code": "cancellation", "when": "InvoiceNo LIKE 'C%'"},
+        {"code": "quantity_not_positive", "when": "stars <= 0"},
+        {"code": "price_not_positive", "when": "price <= 0"},
+        {"code": "price_absurd", "when": "price < -5", "action": "quarantine"},
+    ]
+    mapped = ingest.mapping.map_events
+    seen = {}
+
+    def remembered(raw, table):
+        rows = mapped(raw, table)
+        seen.update({row.context["InvoiceNo"]: row.tags for row in rows.collect()})
+        return rows
+
+    fields = {"stars": {"type": "int"}, "price": {"type": "double"}}
+    with pytest.MonkeyPatch.context() as patched:
+        source = ingest.SOURCES["events"]
+        patched.setitem(ingest.SOURCES, "events", ingest.Source(source.table, remembered, source.sort, source.key))
+        assert shop.ingest(fields=fields, rules=rules) == (6, 4, 2, 0)
+    assert seen == {
+        "1": [],
+        "C2": ["cancellation", "quantity_not_positive"],
+        "3": ["quantity_not_positive", "price_not_positive"],
+        "4": ["price_not_positive"],
+        "5": [],
+        "6": ["price_not_positive"],
+    }
+    assert sorted(reasons for _, reasons, _ in shop.refused()) == [["item_id_missing"], ["price_absurd"]]
+
+
+def test_fault_23_times_of_1970_of_the_future_and_of_no_number_are_refused(shop):
+    times = ["0", "1970-01-01", "2999-01-01", "NaN", "Infinity", "-1e300", "99999999999999999999", ""]
+    shop.write("1.csv", HEADER + "".join(f"ann,x{place},{at},5\n" for place, at in enumerate(times)) + f"bob,x,{AT},5\n")
+    assert shop.ingest() == (9, 1, 8, 0)
+    assert {reason for _, reasons, _ in shop.refused() for reason in reasons} <= {
+        "event_time_implausible",
+        "event_time_unparsable",
+    }
+
+
+def test_fault_23_daylight_saving_moves_no_event_past_another(shop):
+    """An hour of purchases around the night in which the clocks go back, and around that in which they go forward."""
+    shop.write("1.csv", f"{HEADER}a,x,2024-10-27 01:59:00,1\na,y,2024-10-27 03:00:00,1\na,z,2024-10-27T00:30:00Z,1\n")
+    shop.write("2.csv", f"{HEADER}b,x,2024-03-31 01:59:00,1\nb,y,2024-03-31 03:00:00,1\nb,z,2024-03-31 02:15:00,1\n")
+    assert shop.ingest(time_zone="Europe/Berlin") == (6, 6, 0, 0)
+    assert shop.good("user_id", "item_id", "cast(event_time AS string)") == [
+        ("a", "x", "2024-10-26 23:59:00"),
+        ("a", "y", "2024-10-27 02:00:00"),
+        ("a", "z", "2024-10-27 00:30:00"),
+        ("b", "x", "2024-03-31 00:59:00"),
+        ("b", "y", "2024-03-31 01:00:00"),
+        ("b", "z", "2024-03-31 01:15:00"),  # a time that the clocks skipped
+    ]

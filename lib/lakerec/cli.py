@@ -32,7 +32,8 @@ STAGES = {
 Conf = Annotated[str, typer.Option("--conf", "-c", help="Config file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="Override: key.path=value. May be repeated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date.")]
+Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date, each stage on all its rows.")]
+Full = Annotated[bool, typer.Option("--full", help="Read all raw files again and build everything anew.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")]
 
 INTERRUPTED = 130
@@ -57,13 +58,13 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command("run", help="Every stage in order; what is up to date is skipped.")
-def run(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False) -> None:
-    _run_stages(list(STAGES), load_config(conf, set_ or ()), as_json, force)
+def run(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False, full: Full = False) -> None:
+    _run_stages(list(STAGES), load_config(conf, set_ or ()), as_json, force, full)
 
 
 def _stage_command(name: str) -> Callable[..., None]:
-    def command(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False) -> None:
-        _run_stages([name], load_config(conf, set_ or ()), as_json, force)
+    def command(conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False, full: Full = False) -> None:
+        _run_stages([name], load_config(conf, set_ or ()), as_json, force, full)
 
     return command
 
@@ -101,12 +102,13 @@ def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config
         raise typer.Exit(2)
 
 
-def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool) -> None:
+def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool, full: bool) -> None:
     from lakerec.stages import pipeline, summary
 
     watched = _set_up_output(as_json)
     with pipeline.opened(config, watched) as context:
-        outcomes = pipeline.run(context, names, force)
+        context.full = full
+        outcomes = pipeline.run(context, names, force or full)
         result = summary.summarize(context, outcomes)
     _show(result, summary.print_summary, as_json)
 

@@ -6,6 +6,7 @@ original (missing customers, cancellations, exact repeats, blank descriptions) i
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def write(folder: Path, events: int, files: int = 20, last: float = 0.0, skewed:
     copies = -(-events // len(log))
     cut = len(log) - round(last * len(log))
     edges = np.linspace(0, cut, files + 1).astype(int)
-    parts = [(folder, number, log.slice(a, b - a)) for number, (a, b) in enumerate(zip(edges, edges[1:], strict=False))]
+    parts = [(folder, number, log.slice(a, b - a)) for number, (a, b) in enumerate(itertools.pairwise(edges))]
     parts += [(folder.with_name(f"{folder.name}-last"), 0, log.slice(cut))] if last else []
     rng = np.random.default_rng(1)
     for target, number, part in parts:

@@ -1,13 +1,14 @@
 """Splits, sequences, indexes and texts on tiny tables shown in full."""
 
+import math
+import random
+
 import pytest
-from lakerec.config import SplitConfig
 from lakerec.features import index, interactions
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
 
 pytestmark = pytest.mark.spark
-LAST_OUT = SplitConfig(protocol="leave_last_out")
 
 
 def events(spark, rows):
@@ -29,7 +30,7 @@ def test_leave_last_out_takes_the_last_by_time_then_file_order(spark):
         spark,
         [("u", "c", 9, 5), ("u", "a", 1, 9), ("u", "d", 9, 7), ("u", "b", 9, 2), ("v", "a", 1, 0), ("v", "b", 2, 1)],
     )
-    found = split_of(interactions.split(interactions.weighted(frame, {}), LAST_OUT))
+    found = split_of(interactions.leave_last_out(interactions.positioned(interactions.counted(frame, {}, {}))))
     assert found == {
         ("u", "a"): "train", ("u", "b"): "train", ("u", "c"): "valid", ("u", "d"): "test",
         ("v", "a"): "train", ("v", "b"): "train",
@@ -38,18 +39,39 @@ def test_leave_last_out_takes_the_last_by_time_then_file_order(spark):
 
 def test_temporal_cuts_at_quantiles_of_time(spark):
     frame = events(spark, [("u", str(n), n, n) for n in range(11)])
-    config = SplitConfig(protocol="temporal", valid=0.5, test=0.8)
-    found = split_of(interactions.split(interactions.weighted(frame, {}), config))
+    cuts = interactions.quantiles_of_time(frame, (0.5, 0.8))
+    found = split_of(interactions.temporal(frame, cuts))
     assert [found["u", str(n)] for n in range(11)] == ["train"] * 5 + ["valid"] * 3 + ["test"] * 3
+
+
+def test_quantiles_of_time_are_exact_to_the_microsecond(spark):
+    rng = random.Random(4)
+    for size in (1, 7, 500):
+        micros = sorted(
+            1_700_000_000_000_000 + rng.randrange(3) * 86_400_000_000 + rng.randrange(200_000_000) for _ in range(size)
+        )
+        frame = spark.createDataFrame([(at,) for at in micros], "m long").selectExpr("timestamp_micros(m) event_time")
+        shares = (0.0, 0.5, 0.8, 0.9, 1.0)
+        assert interactions.quantiles_of_time(frame, shares) == [micros[math.ceil(q * (size - 1))] for q in shares]
+
+
+def test_what_was_taken_back_is_no_interaction(spark):
+    frame = events(spark, [("u", "a", 1, 0), ("u", "b", 2, 1), ("u", "c", 3, 2)])
+    kind = {"a": "view", "b": "back", "c": "view"}
+    case = interactions.F.create_map(*[interactions.F.lit(x) for pair in kind.items() for x in pair])
+    frame = frame.withColumn("event_type", case[interactions.F.col("item_id")])
+    frame = frame.selectExpr("*", "CASE item_id WHEN 'a' THEN 0D WHEN 'c' THEN 1D ELSE 0D END AS net_value")
+    kept = interactions.counted(frame, {}, {"back": "view"}).collect()
+    assert [row.item_id for row in kept] == ["c"]
 
 
 def test_weight_zero_strangers_and_bots_are_left_out(spark):
     frame = events(spark, [("u", "a", 1, 0), (None, "b", 1, 1)]).union(
         events(spark, [("w", "c", 1, 2)]).withColumn("is_bot", ~interactions.F.col("is_bot"))
     )
-    kept = interactions.weighted(frame, {"view": 0.5}).collect()
+    kept = interactions.positioned(interactions.counted(frame, {"view": 0.5}, {})).collect()
     assert [(row.user_id, row.weight, row.position) for row in kept] == [("u", 0.5, 0)]
-    assert interactions.weighted(frame, {"view": 0}).count() == 0
+    assert interactions.counted(frame, {"view": 0}, {}).count() == 0
 
 
 def test_a_sequence_row_holds_its_splits_events_and_all_before(spark):

@@ -3,9 +3,9 @@
 import pytest
 from lakerec.config import SourceTable
 from lakerec.errors import ConfigError, InputError
+from lakerec.ingest import sort
 from lakerec.ingest.mapping import check_names, map_events, map_items
 from lakerec.ingest.read import list_files, read_source
-from lakerec.ingest import sort
 from lakerec.ingest.values import check_time_format
 
 pytestmark = pytest.mark.spark

@@ -61,7 +61,7 @@ def _broad(known: DataFrame, config: BotConfig) -> DataFrame | None:
 
 
 def _regular(known: DataFrame, config: BotConfig) -> DataFrame | None:
-    """Pauses between the events of a day that hardly vary: their deviation is a smaller share of their mean than declared."""
+    """Pauses between the events of a day whose deviation is a smaller share of their mean than declared."""
     if not config.least_variation:
         return None
     in_time = Window.partitionBy(C.USER_ID, DAY).orderBy(C.EVENT_TIME)

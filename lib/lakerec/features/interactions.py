@@ -71,26 +71,28 @@ def quantiles_of_time(events: DataFrame, shares: Sequence[float]) -> list[int]:
     more values in memory than a minute has.
     """
     micros = F.unix_micros(C.EVENT_TIME)
-    ranks: list[int] | None = None
-    found: list[int] = [0 for _ in shares]
+    found, ranks = [0 for _ in shares], [0 for _ in shares]
     for number, scale in enumerate(SCALES):
-        within = events
-        if number:
-            within = events.where(F.floor(micros / SCALES[number - 1]).isin(*{at // SCALES[number - 1] for at in found}))
-        bins = dict(within.groupBy(F.floor(micros / scale)).count().collect())
-        if ranks is None:
-            total = sum(bins.values())
+        wider = SCALES[number - 1] if number else 0
+        within = events.where(F.floor(micros / wider).isin(*{at // wider for at in found})) if wider else events
+        rows = within.groupBy(F.floor(micros / scale)).count().collect()
+        bins = sorted((int(row[0]) * scale, int(row[1])) for row in rows)
+        if not wider:
+            total = sum(count for _, count in bins)
             ranks = [math.ceil(share * (total - 1)) for share in shares]
         for place, rank in enumerate(ranks):
-            below = 0
-            for key in sorted(bins):
-                if number and key * scale // SCALES[number - 1] != found[place] // SCALES[number - 1]:
-                    continue
-                if below + bins[key] > rank:
-                    found[place], ranks[place] = key * scale, rank - below
-                    break
-                below += bins[key]
+            own = [each for each in bins if not wider or each[0] // wider == found[place] // wider]
+            found[place], ranks[place] = _at(own, rank)
     return found
+
+
+def _at(bins: Sequence[tuple[int, int]], rank: int) -> tuple[int, int]:
+    """The bin (start, count) that holds the rank, by its start, and the rank within it."""
+    for start, count in bins:
+        if rank < count:
+            return start, rank
+        rank -= count
+    raise AssertionError("a rank lies within the counts")
 
 
 def with_dense_ids(interactions: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:

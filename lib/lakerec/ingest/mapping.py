@@ -48,7 +48,7 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
     table = with_equal_names(table, raw.columns, Sources.EVENTS)
     time, value = _time(raw, table), number(_source(table, C.VALUE))
     item = trimmed(_source(table, C.ITEM_ID))
-    digest = _digest(_received(raw, table))
+    digest = _digest(raw, table)
     return raw.select(
         F.coalesce(trimmed(_source(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
         trimmed(_source(table, C.USER_ID)).alias(C.USER_ID),
@@ -150,29 +150,29 @@ def _as_text(raw: DataFrame, name: str, column: Column) -> Column:
     return F.to_json(column) if nested else trimmed(column)
 
 
-def _digest(raw: DataFrame) -> Column:
+def _digest(raw: DataFrame, table: SourceTable) -> Column:
     """128 bits (two xxHash64) over the row's own columns, as 32 hexadecimal digits.
 
     Names and values are hashed in order of the names; a null is left out with its name, so that a column which only later
-    files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text.
+    files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text, or where personal columns
+    forbid to keep that, as its place.
     """
     types = dict(raw.dtypes)
-    own = [(name, quoted(name)) for name in sorted(raw.columns) if name not in OWN]
+    own = [(name, quoted(name)) for name in _received(raw, table)]
     own = [(name, F.to_json(value) if types[name].startswith(NESTED) else value) for name, value in own]
     parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), value)]
-    text = F.when(F.col(CORRUPT), F.col(RAW))
-    return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, text)), 16, "0") for salt in (1, 2)])
+    text = [F.when(F.col(CORRUPT), F.col(name)) for name in ((FILE, ROW) if table.personal else (RAW,))]
+    return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, *text)), 16, "0") for salt in (1, 2)])
 
 
-def _received(raw: DataFrame, table: SourceTable) -> DataFrame:
-    """What the files say: without derived columns, which a change of their SQL would change."""
-    return raw.drop(*table.derive)
+def _received(raw: DataFrame, table: SourceTable) -> list[str]:
+    """Columns of the files, by name: without derived ones, which a change of their SQL would change."""
+    return sorted(name for name in raw.columns if name not in (*OWN, *table.derive))
 
 
 def _provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:
     """Where a row came from and what speaks against it."""
-    received = _received(raw, table)
-    whole = F.to_json(F.struct(*[quoted(name) for name in received.columns if name not in OWN]))
+    whole = F.to_json(F.struct(*[quoted(name) for name in _received(raw, table)]))
     checks = F.filter(
         F.array(*[F.when(condition, F.lit(code)) for condition, code in reasons]), lambda code: code.isNotNull()
     )
@@ -180,7 +180,7 @@ def _provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]
     return [
         F.col(FILE).alias(C.SOURCE_FILE),
         F.col(ROW).alias(C.SOURCE_ROW),
-        _digest(received).alias(C.DIGEST),
+        _digest(raw, table).alias(C.DIGEST),
         F.when(F.size(against) > 0, F.left(F.coalesce(RAW, whole), F.lit(RAW_LIMIT))).alias(RAW),
         against.alias(REASONS),
         (F.col(DROP) if DROP in raw.columns else F.lit(None).cast("string")).alias(DROPPED),

@@ -1,6 +1,6 @@
 """Tells good rows from repeats, refused rows and dropped ones; every row of a batch is exactly one of the four.
 
-refused row        a reason speaks against it; repeat: an earlier batch refused the same row
+refused row        a reason speaks against it; repeat: the same row was refused before
 dropped row        a rule of the source says to count it and let it go
 event              repeat: the same row came before, in the batch or in an earlier one
 item or user row   repeat: it says nothing new, though what it says may be old and true again
@@ -109,19 +109,26 @@ def _halves(digest: Column) -> dict[str, Column]:
     return {name: F.xxhash64(F.lit(salt), digest) for salt, name in enumerate(HALVES)}
 
 
-def refused_before(mapped: DataFrame, quarantined: DataFrame) -> DataFrame:
-    """Refused rows that an earlier batch refused too.
+def newly_refused(mapped: DataFrame, quarantined: DataFrame | None) -> DataFrame:
+    """Refused rows that did not come before, in the batch or in an earlier one: the first of each by file and place.
 
     Args:
-        quarantined: rows that earlier batches refused, with their digests.
+        quarantined: rows that earlier batches refused, with their digests; None: there are none.
     """
-    return mapped.where(is_refused()).join(quarantined.select(C.DIGEST), on=C.DIGEST, how="left_semi")
-
-
-def newly_refused(mapped: DataFrame, quarantined: DataFrame | None) -> DataFrame:
-    """Refused rows that no earlier batch refused."""
     refused = mapped.where(is_refused())
-    return refused if quarantined is None else refused.join(quarantined.select(C.DIGEST), on=C.DIGEST, how="left_anti")
+    if quarantined is not None:
+        refused = refused.join(quarantined.select(C.DIGEST), on=C.DIGEST, how="left_anti")
+    first = Window.partitionBy(C.DIGEST).orderBy(C.SOURCE_FILE, C.SOURCE_ROW)
+    return refused.withColumn(PLACE, F.row_number().over(first)).where(F.col(PLACE) == 1).drop(PLACE)
+
+
+def refused_again(mapped: DataFrame, quarantined: DataFrame | None) -> int:
+    """How many refused rows are not among the `newly_refused`; counted on its own, so that the two can be compared."""
+    refused = mapped.where(is_refused()).groupBy(C.DIGEST).agg(F.count("*").alias(ROWS))
+    known = quarantined.select(C.DIGEST).distinct().withColumn(BEFORE, F.lit(1)) if quarantined is not None else None
+    refused = refused.withColumn(BEFORE, F.lit(0)) if known is None else refused.join(known, on=C.DIGEST, how="left")
+    again = F.sum(F.col(ROWS) - 1 + F.coalesce(BEFORE, F.lit(0)))
+    return int(refused.agg(F.coalesce(again, F.lit(0))).first()[0])  # type: ignore[index]
 
 
 def sort_descriptions(mapped: DataFrame, key: str, known: DataFrame | None = None) -> DataFrame:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from lakerec.lake.lake import Lake
     from pyspark.sql import DataFrame
+
+    from lakerec.lake.lake import Lake
 
 ACTION, INSERT, UPDATE, DELETE = "_action", "insert", "update", "delete"
 

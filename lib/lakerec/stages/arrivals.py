@@ -73,7 +73,9 @@ def find_batch(context: Context, source: str, config: SourceTable) -> Batch | No
     assert state is not None, "an aggregate has a row"
     rebuild = bool(state[0]) and (bool(state[1]) or context.full)
     if rebuild:
-        _refuse_to_forget(context, known, files, config, f"source.{source}")
+        _refuse_to_forget(
+            context, known, files, config, f"source.{source}", "its mapping changed, which" if state[1] else "--full"
+        )
     elif state[0]:
         fresh = context.spark.createDataFrame(files, FILE_SCHEMA).join(known, on=list(IDENTITY), how="left_anti")
         files = fresh.select(*IDENTITY).collect()
@@ -95,7 +97,9 @@ def digest(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _refuse_to_forget(context: Context, known: DataFrame, files: list[Row], config: SourceTable, where: str) -> None:
+def _refuse_to_forget(
+    context: Context, known: DataFrame, files: list[Row], config: SourceTable, where: str, why: str
+) -> None:
     """A rebuild replaces all rows by those of the files that are there now: none that was read may be missing.
 
     Raises:
@@ -108,7 +112,7 @@ def _refuse_to_forget(context: Context, known: DataFrame, files: list[Row], conf
     example = gone.orderBy(C.SOURCE_FILE).first()
     if example is not None:
         raise InputError(
-            f"{where}: its mapping changed, which reads all files again, but {gone.count()} of those read before are no "
+            f"{where}: {why} reads all files again, but {gone.count()} of those read before are no "
             f"longer at {config.path}, such as {example[0]}; put them back, undo the change, or start a new lake (lake.root)"
         )
 

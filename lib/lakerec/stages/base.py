@@ -49,7 +49,7 @@ class Context:
     full: bool = False
     """Build everything anew, out of all raw files."""
     base: Row | None = None
-    """The last run of the stage under way, where its tables may be built upon: same config and code, tables as it left them."""
+    """The stage's last run, where its tables may be built upon: same config and code, tables as it left them."""
 
 
 @dataclass

@@ -69,7 +69,7 @@ class Sorted:
     good: DataFrame
     refused: DataFrame | None
     figures: dict[str, int]
-    """rows_in, rows_duplicate, rows_dropped, and of the refused rows how many an earlier batch refused too (refused_before)."""
+    """rows_in, rows_duplicate, rows_dropped; refused_again: refused rows that came before."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -114,12 +114,12 @@ def _ingest(context: Context, batch: Batch) -> None:
     raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
     with kept(source.map(raw, batch.config), batch.is_small) as mapped:
         sorting = _sorted_events if batch.source == Sources.EVENTS else _sorted_descriptions
-        done = sorting(context, batch, source, mapped, raw.inputFiles())
+        done = sorting(context, batch, source, mapped, {*names, *raw.inputFiles()})
         _write(context, batch, source, done)
         arrivals.record(context, batch, _account(context, batch, source, done.figures))
 
 
-def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
+def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:
     """One pass counts and finds repeats, which the writing pass then leaves out."""
     placed = sort.with_place(mapped, _numbered(context, files))
     tally = sort.tally(placed).persist()
@@ -141,10 +141,10 @@ def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataF
             duplicates += met.count()
     refused, before = _refused(context, batch, mapped, rows[sort.REFUSED])
     figures = {"rows_in": sum(rows.values()), "rows_duplicate": duplicates, "rows_dropped": rows[sort.LEFT_OUT]}
-    return Sorted(sort.only_new(placed, repeats, met), refused, {**figures, "refused_before": before})
+    return Sorted(sort.only_new(placed, repeats, met), refused, {**figures, "refused_again": before})
 
 
-def _numbered(context: Context, files: list[str]) -> DataFrame:
+def _numbered(context: Context, files: set[str]) -> DataFrame:
     """All files that the rows come from, in order of their names, which some readers list encoded and some do not."""
     if len(files) > sort.MOST_FILES:
         raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
@@ -153,23 +153,22 @@ def _numbered(context: Context, files: list[str]) -> DataFrame:
     return context.spark.createDataFrame(list(numbers.items()), f"{FILE} string, {sort.FILE_NUMBER} long")
 
 
-def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: list[str]) -> Sorted:
+def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:
     counts = [F.count("*"), F.count(F.when(sort.is_refused(), 1)), F.count(F.when(sort.is_dropped(), 1))]
     rows_in, refused_rows, dropped = mapped.agg(*counts).first()  # type: ignore[misc]
     kinds = sort.sort_descriptions(mapped, source.key, _earlier(context, batch, source.table))
     repeats = kinds.where(F.col(sort.KIND) == sort.DUPLICATE).count()
     refused, before = _refused(context, batch, mapped, refused_rows)
-    figures = {"rows_in": rows_in, "rows_duplicate": repeats, "rows_dropped": dropped, "refused_before": before}
+    figures = {"rows_in": rows_in, "rows_duplicate": repeats, "rows_dropped": dropped, "refused_again": before}
     return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, figures)
 
 
 def _refused(context: Context, batch: Batch, mapped: DataFrame, rows: int) -> tuple[DataFrame | None, int]:
-    """The refused rows to be kept, and how many more are in the quarantine already; nothing is read where there are none."""
+    """The refused rows to be kept, and how many more came before; nothing is read where there are none."""
     if not rows:
         return None, 0
     quarantined = _earlier(context, batch, Tables.QUARANTINE)
-    before = 0 if quarantined is None else sort.refused_before(mapped, quarantined).count()
-    return sort.newly_refused(mapped, quarantined), before
+    return sort.newly_refused(mapped, quarantined), sort.refused_again(mapped, quarantined)
 
 
 def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
@@ -210,7 +209,7 @@ def _write(context: Context, batch: Batch, source: Source, done: Sorted) -> None
         context.lake.append(good, source.table, batch.id, 1)
     if done.refused is not None or batch.rebuild:
         refused = done.refused if done.refused is not None else done.good.where(F.lit(False))
-        columns = [
+        columns: list[F.Column | str] = [
             F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
             F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST, *batch.stamp,
         ]  # fmt: skip
@@ -226,7 +225,7 @@ def _account(context: Context, batch: Batch, source: Source, found: dict[str, in
     of_batch = F.col(C.BATCH_ID) == batch.id
     good = context.lake.read(source.table).where(of_batch).count()
     refused = context.lake.read(Tables.QUARANTINE).where(of_batch).count()
-    duplicate, dropped = found["rows_duplicate"] + found["refused_before"], found["rows_dropped"]
+    duplicate, dropped = found["rows_duplicate"] + found["refused_again"], found["rows_dropped"]
     if found["rows_in"] != good + refused + duplicate + dropped:
         raise ContractError(
             f"{batch.source}: {found['rows_in']} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates "

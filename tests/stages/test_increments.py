@@ -1,0 +1,117 @@
+"""Ingest, clean and featurize over random orders of arrival: the tables are those of one batch, and of `--full`."""
+
+import random
+import shutil
+
+import pytest
+from lakerec.columns import Tables
+from lakerec.lake.lake import Lake
+from lakerec.loading import load_config
+from lakerec.registry.tracking import Tracker
+from lakerec.stages.base import Context, run_stage
+from lakerec.stages.pipeline import stage
+from lakerec.stages.progress import Progress
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+CONFIG = """
+name: shop
+lake: {{root: {folder}/lake}}
+tracking: {{uri: "sqlite:///{folder}/mlflow.db"}}
+source:
+  events:
+    path: {folder}/raw
+    columns: {{user_id: user, item_id: item, event_time: at, value: stars, title: name, event_type: kind}}
+clean: {{cancels: {{back: buy}}, bots: {{events_per_minute: 3}}}}
+split: {{protocol: {protocol}}}
+"""
+HEADER = "user,item,at,stars,name,kind\n"
+COLUMNS = {
+    Tables.BRONZE_EVENTS: ("event_id", "user_id", "item_id", "event_type", "event_time", "value", "context"),
+    Tables.QUARANTINE: ("source", "raw", "reasons"),
+    Tables.EVENTS: ("event_id", "user_id", "item_id", "event_time", "session_id", "is_bot", "bot_reasons", "net_value"),
+    Tables.ITEMS: ("item_id", "title"),
+    Tables.INTERACTIONS: ("user_id", "item_id", "event_time", "weight", "split", "position"),
+    Tables.ITEM_TEXT: ("item_id", "text"),
+}
+
+
+def files(seed: int) -> dict[str, str]:
+    """Eight files of rows that overlap in time; a file may be bad in places."""
+    rng = random.Random(seed)
+    parts = {}
+    for number in range(8):
+        lines = []
+        for _ in range(30):
+            user = rng.choice(["ann", "bob", "cat", "dan", "eve", ""])
+            minute = number * 60 + rng.randrange(0, 600, rng.choice([1, 10]))
+            at = f"2024-01-{1 + minute // 1440:02d} {minute // 60 % 24:02d}:{minute % 60:02d}:{rng.randrange(60):02d}"
+            item = rng.choice("uvwxyz")
+            row = [
+                user,
+                item,
+                at,
+                str(rng.randrange(1, 4)),
+                f"{item} {rng.randrange(2)}",
+                rng.choice(["buy", "buy", "back"]),
+            ]
+            if rng.random() < 0.1:
+                row[rng.choice([1, 2])] = ""
+            lines.append(",".join(row))
+        lines.append(rng.choice(lines))  # an exact repeat
+        parts[f"{number}.csv"] = HEADER + "\n".join(lines) + "\n"
+    return parts
+
+
+def contents(context: Context) -> dict[str, list[str]]:
+    """The tables, without where and when rows came from, and with sequences by external ids."""
+    lake = context.lake
+    found = {table: sorted(map(str, lake.read(table).select(*names).collect())) for table, names in COLUMNS.items()}
+    index = {row.item: row.item_id for row in lake.read(Tables.ITEM_INDEX).collect()}
+    rows = lake.read(Tables.SEQUENCES).collect()
+    found[Tables.SEQUENCES] = sorted(
+        str(
+            (
+                r.user_id,
+                r.split,
+                [index[i] for i in r["items"]],
+                r.times,
+                [index[i] for i in r.past],
+                r.past_times,
+                r.next_split,
+            )
+        )
+        for r in rows
+    )
+    return found
+
+
+def run(spark, folder, protocol, full=False) -> Context:
+    conf = folder / "shop.yaml"
+    conf.write_text(CONFIG.format(folder=folder, protocol=protocol))
+    config = load_config(conf, (), {})
+    context = Context(
+        config, spark, Lake(spark, config.lake), Tracker(config.tracking, "test"), Progress(False, spark), full=full
+    )
+    for name in ("ingest", "clean", "featurize"):
+        run_stage(context, stage(name), force=full)
+    return context
+
+
+@pytest.mark.parametrize(("seed", "protocol"), [(1, "leave_last_out"), (2, "temporal"), (3, "temporal")])
+def test_fault_13_whatever_the_order_of_arrival_the_tables_are_those_of_one_batch(spark, tmp_path, seed, protocol):
+    parts = files(seed)
+    for name in ("whole", "grown"):
+        (tmp_path / name / "raw").mkdir(parents=True)
+    for name, text in parts.items():
+        (tmp_path / "whole" / "raw" / name).write_text(text)
+    expected = contents(run(spark, tmp_path / "whole", protocol))
+    order = list(parts)
+    random.Random(seed).shuffle(order)
+    for number, arriving in enumerate((order[:4], order[4:7], order[7:])):
+        for name in arriving:
+            (tmp_path / "grown" / "raw" / name).write_text(parts[name])
+        if number == 1:  # delivered twice, under another name
+            shutil.copy(tmp_path / "grown" / "raw" / order[0], tmp_path / "grown" / "raw" / f"{order[0]}-again.csv")
+        context = run(spark, tmp_path / "grown", protocol)
+    assert contents(context) == expected
+    assert contents(run(spark, tmp_path / "grown", protocol, full=True)) == expected

@@ -35,7 +35,8 @@ def k_core(interactions: DataFrame, k_user: int, k_item: int) -> DataFrame:
         left = pairs.count()
         if left == before:
             users, items = (pairs.select(key).distinct() for key in (C.USER_ID, C.ITEM_ID))
-            return known.join(users, on=C.USER_ID, how="left_semi").join(items, on=C.ITEM_ID, how="left_semi")
+            core = known.join(users, on=C.USER_ID, how="left_semi").join(items, on=C.ITEM_ID, how="left_semi")
+            return core.select(*interactions.columns)
         before = left
     raise ConfigError(f"features.k_core: no core of {k_user} and {k_item} after {ROUNDS} rounds; choose smaller numbers")
 

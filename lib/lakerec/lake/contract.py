@@ -31,6 +31,10 @@ class Contract:
     keys: tuple[str, ...] = ()
     constraints: dict[str, str] = field(default_factory=dict)
     cluster_by: tuple[str, ...] = ()
+    change_feed: bool = False
+    """Whether Delta records each change, for whoever reads what is new (`Lake.changes`)."""
+    deletion_vectors: bool = False
+    """Whether a change may mark rows as gone and leave their file; not where plain Parquet readers read the files."""
 
     @property
     def names(self) -> list[str]:
@@ -56,7 +60,7 @@ BATCH_ID = key(C.BATCH_ID, "string", "digest of the files that arrived together"
 INGESTED_AT = key(C.INGESTED_AT, "timestamp", "when the batch was read, UTC")
 SOURCE_FILE = Column(C.SOURCE_FILE, "string", "file the row came from")
 SOURCE_ROW = Column(C.SOURCE_ROW, "bigint", "position that orders the rows of one file")
-DIGEST = Column(C.DIGEST, "string", "SHA-256 of the row as received: tells what came before")
+DIGEST = Column(C.DIGEST, "string", "of the row as received, 128 bits: tells what came before")
 ARRIVAL = (SOURCE_FILE, SOURCE_ROW, BATCH_ID, INGESTED_AT)
 ITEM = key(C.ITEM, "int", "dense item index, from 0, never reused")
 USER = key(C.USER, "int", "dense user index, from 0, never reused")

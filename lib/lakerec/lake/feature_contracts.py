@@ -49,6 +49,7 @@ FEATURES = (
         (KNOWN_USER, *_statistics(_key(C.ITEMS, "bigint", "distinct items so far"),
                                   _key(C.SESSIONS, "bigint", "sessions begun so far"))),
         keys=(C.USER_ID, C.DAY),
+        deletion_vectors=True,
         cluster_by=(C.USER_ID,),
     ),
     Contract(
@@ -56,6 +57,7 @@ FEATURES = (
         "statistics of an item at the end of each day with an event of it",
         (ITEM_ID, *_statistics(_key(C.USERS, "bigint", "distinct users so far, those unknown left out"))),
         keys=(C.ITEM_ID, C.DAY),
+        deletion_vectors=True,
         cluster_by=(C.ITEM_ID,),
     ),
     Contract(
@@ -65,6 +67,7 @@ FEATURES = (
          _key(C.STARTED_AT, "timestamp", "first event, UTC"), _key(C.ENDED_AT, "timestamp", "last event, UTC"),
          _key(C.EVENTS, "bigint", "its events"), _key(C.ITEMS, "bigint", "its distinct items"), KNOWABLE_AT),
         keys=(C.SESSION_ID,),
+        deletion_vectors=True,
         cluster_by=(C.USER_ID,),
     ),
     Contract(
@@ -73,6 +76,7 @@ FEATURES = (
         (KNOWN_USER, DAY, KNOWABLE_AT, _key(C.CATEGORIES, "array<string>", "categories, the strongest first"),
          _key(C.SHARES, "array<double>", "share of each in the decayed weight of all categories, dropped ones included")),
         keys=(C.USER_ID, C.DAY),
+        deletion_vectors=True,
         constraints={"same_length": f"size({C.CATEGORIES}) = size({C.SHARES})"},
         cluster_by=(C.USER_ID,),
     ),

@@ -88,6 +88,7 @@ def test_bit_by_bit_equals_at_once(spark, tmp_path, seed, monkeypatch):
     assert all(tables(bits).values())
 
 
+@pytest.mark.slow
 def test_rows_of_the_last_event_go_with_it_and_nothing_new_is_not_written(spark, lake):
     events = {"e0": ("u", "a", 1, 1.0), "e1": ("v", "a", 2, 1.0), "e2": ("v", "b", 30, 1.0)}
     statistics.write(context_of(lake, "r0", affinity=0), fill(lake, events))

@@ -31,6 +31,15 @@ class Tables:
     RUNS: Final = "ops/runs"
     FILES: Final = "ops/files"
     PROMOTIONS: Final = "ops/promotions"
+    BRONZE_GRAPH: Final = "bronze/graph"
+    BRONZE_GRAPH_LINKS: Final = "bronze/graph_links"
+    USER_STATS: Final = "gold/user_stats"
+    ITEM_STATS: Final = "gold/item_stats"
+    SESSION_STATS: Final = "gold/session_stats"
+    USER_AFFINITY: Final = "gold/user_affinity"
+    ITEM_PAIRS: Final = "gold/item_pairs"
+    GRAPH_EDGES: Final = "gold/graph_edges"
+    ITEM_ENTITIES: Final = "gold/item_entities"
 
 
 class Columns:
@@ -89,6 +98,44 @@ class Columns:
     REASON: Final = "reason"
     MODEL_VERSION: Final = "model_version"
     GENERATED_AT: Final = "generated_at"
+    DAY: Final = "day"
+    KNOWABLE_AT: Final = "knowable_at"
+    FIRST_SEEN: Final = "first_seen"
+    LAST_SEEN: Final = "last_seen"
+    DAYS_SINCE_PREVIOUS: Final = "days_since_previous"
+    EVENTS: Final = "events"
+    USERS: Final = "users"
+    SESSIONS: Final = "sessions"
+    WEIGHT_DECAYED: Final = "weight_decayed"
+    VALUE_MEAN: Final = "value_mean"
+    VALUE_DEVIATION: Final = "value_deviation"
+    STARTED_AT: Final = "started_at"
+    ENDED_AT: Final = "ended_at"
+    SESSION_POSITION: Final = "session_position"
+    SESSION_SECONDS: Final = "session_seconds"
+    PREVIOUS_ITEM: Final = "previous_item"
+    CATEGORY: Final = "category"
+    SHARES: Final = "shares"
+    OTHER_ITEM_ID: Final = "other_item_id"
+    TOGETHER: Final = "together"
+    COSINE: Final = "cosine"
+    LIFT: Final = "lift"
+    HEAD: Final = "head"
+    RELATION: Final = "relation"
+    TAIL: Final = "tail"
+    ENTITY_ID: Final = "entity_id"
+    HEAD_ITEM: Final = "head_item"
+    TAIL_ITEM: Final = "tail_item"
+    ROLE: Final = "role"
+    ENTITIES: Final = "entities"
+    DEGREE: Final = "degree"
+
+
+class Windows:
+    """Time windows of the statistics that end with a row's day."""
+
+    DAYS: Final[dict[str, int | None]] = {"1d": 1, "7d": 7, "30d": 30, "all": None}
+    SUMS: Final = (Columns.EVENTS, Columns.WEIGHT, Columns.VALUE)
 
 
 class Sources:
@@ -97,6 +144,8 @@ class Sources:
     EVENTS: Final = "events"
     ITEMS: Final = "items"
     USERS: Final = "users"
+    GRAPH: Final = "graph"
+    GRAPH_LINKS: Final = "graph_links"
     NAMES: Final = {
         EVENTS: (
             Columns.EVENT_ID, Columns.USER_ID, Columns.ITEM_ID, Columns.EVENT_TYPE, Columns.EVENT_TIME, Columns.VALUE,
@@ -104,11 +153,15 @@ class Sources:
         ),
         ITEMS: (Columns.ITEM_ID, Columns.TITLE, Columns.DESCRIPTION, Columns.CATEGORIES),
         USERS: (Columns.USER_ID,),
+        GRAPH: (Columns.HEAD, Columns.RELATION, Columns.TAIL),
+        GRAPH_LINKS: (Columns.ITEM_ID, Columns.ENTITY_ID),
     }  # fmt: skip
     NEEDED: Final = {
         EVENTS: (Columns.ITEM_ID, Columns.EVENT_TIME),
         ITEMS: (Columns.ITEM_ID,),
         USERS: (Columns.USER_ID,),
+        GRAPH: (Columns.HEAD, Columns.RELATION, Columns.TAIL),
+        GRAPH_LINKS: (Columns.ITEM_ID, Columns.ENTITY_ID),
     }
 
 

@@ -154,6 +154,7 @@ class SourceConfig(Section):
     items: SourceTable | None = None
     users: SourceTable | None = None
     graph: SourceTable | None = None
+    graph_links: SourceTable | None = None
 
 
 class BotConfig(Section):
@@ -205,6 +206,13 @@ class FeatureConfig(Section):
         description="weight of an interaction by event type; 1 where not named, 0 leaves it out",
     )
     max_description: int = Field(1000, gt=0, description="characters of a description that enter an item's text")
+    statistics: bool = Field(False, description="whether statistics of users, items and sessions are kept")
+    half_life_days: float = Field(30.0, gt=0, description="days after which an event counts half in decayed weights")
+    affinity: int = Field(0, ge=0, description="categories kept of a user and day, the strongest first; 0: off")
+    item_pairs: int = Field(0, ge=0, description="items kept that occur together with an item; 0: off")
+    pairs_within: Literal["user", "session"] = Field("session", description="what two items must share to occur together")
+    pairs_last: int = Field(50, ge=2, description="items of a user or session that pairs are made of, the latest ones")
+    k_core: int = Field(0, ge=0, description="fewest items of a user and users of an item that stay interactions; 0: off")
 
 
 class SplitConfig(Section):

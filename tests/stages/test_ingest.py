@@ -294,11 +294,3 @@ def test_a_delta_source_is_read_at_the_version_that_is_recorded(spark, tmp_path,
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id") == [("ann",), ("late",)]
     assert table(spark, tmp_path, Tables.FILES, "source_file") == [("today's events@0",), ("today's events@1",)]
     assert run(config(tmp_path, *delta, "source.events.defaults={event_type: sale}")) == (2, 2, 0, 0)
-
-
-def test_a_graph_is_said_not_to_be_read(tmp_path, shop, caplog, monkeypatch, run):
-    shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
-    monkeypatch.setattr(LOGGER, "propagate", True)
-    with caplog.at_level(logging.WARNING, LOGGER.name):
-        run(config(tmp_path, "source.graph={path: graph.csv}"))
-    assert ["source.graph" in message for message in caplog.messages] == [True]

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits
+from lakerec.features.weights import event_weight
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 FILE_ORDER = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
 """Equal times are common: the order of the file decides, so that every run sees the same last event."""
@@ -33,14 +34,11 @@ def counted(events: DataFrame, weights: Mapping[str, float], cancels: Mapping[st
         weights: by event type; 1 where not named, 0 leaves the type out.
         cancels: event types that take back → those that they take from, of which nothing may be left.
     """
-    weight: Column = F.lit(1.0)
-    for event_type, value in weights.items():
-        weight = F.when(F.col(C.EVENT_TYPE) == event_type, value).otherwise(weight)
     known = events.where(F.col(C.USER_ID).isNotNull() & ~F.col(C.IS_BOT))
     if cancels:
         gone = F.col(C.EVENT_TYPE).isin(*cancels.values()) & (F.coalesce(C.NET_VALUE, F.lit(1.0)) <= 0)
         known = known.where(~F.col(C.EVENT_TYPE).isin(*cancels) & ~gone)
-    return known.withColumn(C.WEIGHT, weight).where(F.col(C.WEIGHT) > 0)
+    return known.withColumn(C.WEIGHT, event_weight(weights)).where(F.col(C.WEIGHT) > 0)
 
 
 def positioned(interactions: DataFrame) -> DataFrame:

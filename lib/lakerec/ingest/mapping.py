@@ -46,26 +46,26 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
     `_time_text` is the time as the source writes it, for whoever has to say why it does not parse.
     """
     table = with_equal_names(table, raw.columns, Sources.EVENTS)
-    time, value = _time(raw, table), number(_source(table, C.VALUE))
-    item = trimmed(_source(table, C.ITEM_ID))
+    time, value = _time(raw, table), number(mapped_column(table, C.VALUE))
+    item = trimmed(mapped_column(table, C.ITEM_ID))
     digest = _digest(raw, table)
     return raw.select(
-        F.coalesce(trimmed(_source(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
-        trimmed(_source(table, C.USER_ID)).alias(C.USER_ID),
+        F.coalesce(trimmed(mapped_column(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
+        trimmed(mapped_column(table, C.USER_ID)).alias(C.USER_ID),
         item.alias(C.ITEM_ID),
-        F.coalesce(trimmed(_source(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
+        F.coalesce(trimmed(mapped_column(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
         time.alias(C.EVENT_TIME),
-        trimmed(_source(table, C.EVENT_TIME)).alias(TIME_TEXT),
+        trimmed(mapped_column(table, C.EVENT_TIME)).alias(TIME_TEXT),
         value.alias(C.VALUE),
         _rest(raw, table, EVENT_NAMES).alias(C.CONTEXT),
         (F.col(TAGGED) if TAGGED in raw.columns else F.array().cast("array<string>")).alias(C.TAGS),
-        *_provenance(
+        *provenance(
             raw,
             table,
             (item.isNull(), ITEM_ID_MISSING),
             (time.isNull(), TIME_UNPARSABLE),
             (~plausible(time), TIME_IMPLAUSIBLE),
-            (trimmed(_source(table, C.VALUE)).isNotNull() & value.isNull(), VALUE_NOT_A_NUMBER),
+            (trimmed(mapped_column(table, C.VALUE)).isNotNull() & value.isNull(), VALUE_NOT_A_NUMBER),
         ),
     )
 
@@ -73,25 +73,25 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
 def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/items."""
     table = with_equal_names(table, raw.columns, Sources.ITEMS)
-    item = trimmed(_source(table, C.ITEM_ID))
+    item = trimmed(mapped_column(table, C.ITEM_ID))
     return raw.select(
         item.alias(C.ITEM_ID),
-        trimmed(_source(table, C.TITLE)).alias(C.TITLE),
-        trimmed(_source(table, C.DESCRIPTION)).alias(C.DESCRIPTION),
+        trimmed(mapped_column(table, C.TITLE)).alias(C.TITLE),
+        trimmed(mapped_column(table, C.DESCRIPTION)).alias(C.DESCRIPTION),
         _categories(raw, table).alias(C.CATEGORIES),
         _rest(raw, table, ITEM_NAMES).alias(C.ATTRIBUTES),
-        *_provenance(raw, table, (item.isNull(), ITEM_ID_MISSING)),
+        *provenance(raw, table, (item.isNull(), ITEM_ID_MISSING)),
     )
 
 
 def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/users."""
     table = with_equal_names(table, raw.columns, Sources.USERS)
-    user = trimmed(_source(table, C.USER_ID))
+    user = trimmed(mapped_column(table, C.USER_ID))
     return raw.select(
         user.alias(C.USER_ID),
         _rest(raw, table, USER_NAMES).alias(C.ATTRIBUTES),
-        *_provenance(raw, table, (user.isNull(), USER_ID_MISSING)),
+        *provenance(raw, table, (user.isNull(), USER_ID_MISSING)),
     )
 
 
@@ -116,7 +116,7 @@ def with_equal_names(table: SourceTable, found: Sequence[str], source: str) -> S
     return table.model_copy(update={"columns": {**table.columns, **equal}})
 
 
-def _source(table: SourceTable, ours: str) -> Column:
+def mapped_column(table: SourceTable, ours: str) -> Column:
     """Their column under our name, else its default, else null."""
     default = F.lit(table.defaults[ours]).cast("string") if ours in table.defaults else F.lit(None).cast("string")
     if ours not in table.columns:
@@ -127,7 +127,7 @@ def _source(table: SourceTable, ours: str) -> Column:
 
 def _categories(raw: DataFrame, table: SourceTable) -> Column:
     """List of categories, from an array or from text with a separator."""
-    column = _source(table, C.CATEGORIES)
+    column = mapped_column(table, C.CATEGORIES)
     if C.CATEGORIES in table.columns and dict(raw.dtypes)[table.columns[C.CATEGORIES]].startswith("array"):
         return column.cast("array<string>")
     parts = F.split(trimmed(column), rf"\Q{table.separator}\E")
@@ -137,7 +137,7 @@ def _categories(raw: DataFrame, table: SourceTable) -> Column:
 def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> Column:
     """All other columns as a map: mapped ones under our name, unmapped ones under theirs; nulls left out."""
     taken = set(table.columns.values())
-    ours = {name: _source(table, name) for name in (*table.columns, *table.defaults) if name not in named}
+    ours = {name: mapped_column(table, name) for name in (*table.columns, *table.defaults) if name not in named}
     theirs = {name: quoted(name) for name in raw.columns if name not in taken and name not in OWN}
     pairs = [part for name, column in {**theirs, **ours}.items() for part in (F.lit(name), _as_text(raw, name, column))]
     if not pairs:
@@ -170,7 +170,7 @@ def _received(raw: DataFrame, table: SourceTable) -> list[str]:
     return sorted(name for name in raw.columns if name not in (*OWN, *table.derive))
 
 
-def _provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:
+def provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:
     """Where a row came from and what speaks against it."""
     whole = F.to_json(F.struct(*[quoted(name) for name in _received(raw, table)]))
     checks = F.filter(
@@ -193,4 +193,4 @@ def _time(raw: DataFrame, table: SourceTable) -> Column:
     if kind.startswith("timestamp") and C.EVENT_TIME not in table.defaults:
         column = quoted(table.columns[C.EVENT_TIME])
         return local_time(column, table.time_zone) if kind == "timestamp_ntz" else column
-    return moment(_source(table, C.EVENT_TIME), table.time_format, table.time_zone)
+    return moment(mapped_column(table, C.EVENT_TIME), table.time_format, table.time_zone)

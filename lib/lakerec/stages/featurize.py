@@ -16,10 +16,12 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError
 from lakerec.features import index, interactions
+from lakerec.features.core import k_core
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
 from lakerec.lake import difference
 from lakerec.lake.contracts import CONTRACTS
+from lakerec.stages import statistics
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import changed_since, kept, replace, unchanged
 
@@ -32,6 +34,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     events = lake.read(Tables.EVENTS, inputs.get(Tables.EVENTS))
     items = lake.read(Tables.ITEMS, inputs.get(Tables.ITEMS))
     counted = interactions.counted(events, config.features.event_weights, config.clean.cancels)
+    if config.features.k_core:
+        counted = k_core(counted, config.features.k_core, config.features.k_core)
     if counted.isEmpty():
         raise EmptyDataError("silver/events: no event has both a user and a weight above 0: nothing to learn from")
     cuts = [] if config.split.protocol == "leave_last_out" else interactions.quantiles_of_time(
@@ -43,6 +47,7 @@ def run(context: Context, inputs: Inputs) -> Result:
             _all_users(context, counted, items, events, cuts)
         elif not unchanged(context, inputs, Tables.EVENTS, Tables.ITEMS):
             _some_users(context, counted, items, events, cuts, chosen)
+    _as_of_times(context, inputs)
     if not unchanged(context, inputs, Tables.ITEMS):
         replace(context, item_text(items, config.features.max_description), Tables.ITEM_TEXT)
     sizes = {row[0]: int(row[1]) for row in lake.read(Tables.INTERACTIONS).groupBy(C.SPLIT).count().collect()}
@@ -55,7 +60,7 @@ def run(context: Context, inputs: Inputs) -> Result:
 def _touched(context: Context, inputs: Inputs, counted: DataFrame, cuts: list[int]) -> DataFrame | None:
     """Users (user_id) whose rows may differ from those of the last run; None: all may."""
     changed = changed_since(context, inputs, Tables.EVENTS)
-    if changed is None or context.base is None:
+    if changed is None or context.base is None or context.config.features.k_core:  # a core is everybody's
         return None
     users = changed.select(C.USER_ID)
     micros = F.unix_micros(C.EVENT_TIME)
@@ -96,6 +101,16 @@ def _update(context: Context, rows: DataFrame, touched: DataFrame, table: str) -
         difference.apply(context.lake, changes, table, context.run_id)
 
 
+def _as_of_times(context: Context, inputs: Inputs) -> None:
+    """Statistics, pairs and the graph."""
+    changed = changed_since(context, inputs, Tables.EVENTS)
+    if changed is None:
+        statistics.write(context, inputs)
+        return
+    with kept(changed.select(C.USER_ID, C.ITEM_ID)) as touched:
+        statistics.write(context, inputs, touched.where(F.col(C.USER_ID).isNotNull()), touched)
+
+
 def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame) -> None:
     """Give new ids their numbers; an append cut short and run again finds them numbered already."""
     lake = context.lake
@@ -112,7 +127,14 @@ STAGE = Stage(
     name="featurize",
     run=run,
     summary="interactions, splits, sequences, item texts",
-    reads=(Tables.EVENTS, Tables.ITEMS),
-    writes=(Tables.INTERACTIONS, Tables.SEQUENCES, Tables.ITEM_TEXT, Tables.ITEM_INDEX, Tables.USER_INDEX),
+    reads=(Tables.EVENTS, Tables.ITEMS, *statistics.READS),
+    writes=(
+        Tables.INTERACTIONS,
+        Tables.SEQUENCES,
+        Tables.ITEM_TEXT,
+        Tables.ITEM_INDEX,
+        Tables.USER_INDEX,
+        *statistics.WRITES,
+    ),
     sections=("features", "split", "clean"),
 )

@@ -25,7 +25,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Sources, Tables
 from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
-from lakerec.ingest import mapping, sort
+from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
 from lakerec.ingest.read import read_source
 from lakerec.ingest.rows import FILE, MALFORMED, RAW
@@ -59,6 +59,8 @@ SOURCES = {
     Sources.EVENTS: Source(Tables.BRONZE_EVENTS, mapping.map_events, C.EVENT_ID),
     Sources.ITEMS: Source(Tables.BRONZE_ITEMS, mapping.map_items, C.ITEM_ID),
     Sources.USERS: Source(Tables.BRONZE_USERS, mapping.map_users, C.USER_ID),
+    Sources.GRAPH: Source(Tables.BRONZE_GRAPH, graph.map_graph, C.DIGEST),
+    Sources.GRAPH_LINKS: Source(Tables.BRONZE_GRAPH_LINKS, graph.map_graph_links, C.DIGEST),
 }
 
 
@@ -74,8 +76,6 @@ class Sorted:
 
 def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
-    if context.config.source.graph is not None:
-        LOGGER.warning("stage=ingest run=%s source.graph is set, but this version does not read it yet", context.run_id)
     configured = _configured(context)
     for source, config in configured.items():
         check_contract(context.spark, config, f"source.{source}")
@@ -249,7 +249,7 @@ STAGE = Stage(
     name="ingest",
     run=run,
     summary="raw files to bronze and the quarantine",
-    writes=(Tables.BRONZE_EVENTS, Tables.BRONZE_ITEMS, Tables.BRONZE_USERS, Tables.QUARANTINE, Tables.FILES),
+    writes=(*[source.table for source in SOURCES.values()], Tables.QUARANTINE, Tables.FILES),
     sections=("source",),
     fingerprint=fingerprint,
 )

@@ -1,8 +1,8 @@
 """A source made of a file's text: what the tests of this folder read."""
 
-from lakerec.config import SourceTable
 from lakerec.ingest.mapping import map_events
 from lakerec.ingest.read import read_source
+from lakerec.source import SourceTable
 
 COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "at", "value": "stars"}
 NEEDED = ("item_id", "event_time")

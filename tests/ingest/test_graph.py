@@ -1,10 +1,10 @@
 """Edges and links as RecBole writes them: mapped, and refused with the reason."""
 
 import pytest
-from lakerec.config import SourceTable
 from lakerec.ingest.graph import map_graph, map_graph_links
 from lakerec.ingest.mapping import REASONS
 from lakerec.ingest.read import read_source
+from lakerec.source import SourceTable
 
 pytestmark = pytest.mark.spark
 TABS = {"header": True, "sep": "\t"}

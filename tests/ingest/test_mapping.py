@@ -1,12 +1,12 @@
 """Raw files to good rows, repeats and refused rows, on tiny files shown in full."""
 
 import pytest
-from lakerec.config import SourceTable
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest import sort
 from lakerec.ingest.mapping import check_names, map_events, map_items
 from lakerec.ingest.read import list_files, read_source
 from lakerec.ingest.values import check_time_format
+from lakerec.source import SourceTable
 
 pytestmark = pytest.mark.spark
 COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "at", "value": "stars"}

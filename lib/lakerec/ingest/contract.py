@@ -18,11 +18,11 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
-from lakerec.config import FieldConfig, SourceTable
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest.personal import check_key, without_personal
 from lakerec.ingest.rows import DECLARED, DROP, TAGGED, quoted
 from lakerec.ingest.values import moment, number, trimmed
+from lakerec.source import FieldConfig, SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakerec.columns import Sources
-from lakerec.config import SourceTable
 from lakerec.errors import InputError, nearest
 from lakerec.ingest.rows import quoted
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
-from lakerec.config import SourceTable
 from lakerec.ingest.mapping import ITEM_ID_MISSING, mapped_column, provenance, with_equal_names
 from lakerec.ingest.values import trimmed
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

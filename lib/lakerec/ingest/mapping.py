@@ -16,10 +16,10 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
-from lakerec.config import SourceTable
 from lakerec.errors import ConfigError, nearest
 from lakerec.ingest.rows import CORRUPT, DECLARED, DROP, FAULTS, FILE, OWN, RAW, RAW_LIMIT, ROW, TAGGED, quoted
 from lakerec.ingest.values import local_time, moment, number, plausible, trimmed
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakerec.config import SourceTable
 from lakerec.errors import InputError
 from lakerec.ingest.rows import RAW_LIMIT
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from lakerec.config import SourceTable
 from lakerec.errors import EnvironmentProblem
 from lakerec.ingest.rows import CORRUPT, RAW, quoted
 from lakerec.ingest.values import trimmed
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

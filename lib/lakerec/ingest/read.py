@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakerec.config import SourceTable
 from lakerec.errors import InputError
 from lakerec.ingest.contract import apply_contract
 from lakerec.ingest.drift import (
@@ -28,6 +27,7 @@ from lakerec.ingest.openings import INVALID_UTF8, Opening, codecs, open_all
 from lakerec.ingest.paths import plain
 from lakerec.ingest.rows import CORRUPT, FAULTS, FILE, MALFORMED, RAW, RAW_LIMIT, ROW, origin, quoted, texts
 from lakerec.lake.lake import absolute
+from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
-from lakerec.config import SourceTable
 from lakerec.errors import InputError
 from lakerec.ingest.read import list_files
+from lakerec.source import SourceTable
 from lakerec.stages.base import Context, Result
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources, Tables
-from lakerec.config import SourceTable
 from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
 from lakerec.ingest.read import read_source
 from lakerec.ingest.rows import FILE, MALFORMED, RAW
 from lakerec.ingest.values import check_time_format
+from lakerec.source import SourceTable
 from lakerec.stages import arrivals
 from lakerec.stages.arrivals import Batch
 from lakerec.stages.base import Context, Inputs, Result, Stage

@@ -158,7 +158,7 @@ def _digest(raw: DataFrame, table: SourceTable) -> Column:
     forbid to keep that, as its place.
     """
     types = dict(raw.dtypes)
-    own = [(name, quoted(name)) for name in _received(raw, table)]
+    own = [(name, quoted(name)) for name in sorted(_received(raw, table))]
     own = [(name, F.to_json(value) if types[name].startswith(NESTED) else value) for name, value in own]
     parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), value)]
     text = [F.when(F.col(CORRUPT), F.col(name)) for name in ((FILE, ROW) if table.personal else (RAW,))]
@@ -167,7 +167,7 @@ def _digest(raw: DataFrame, table: SourceTable) -> Column:
 
 def _received(raw: DataFrame, table: SourceTable) -> list[str]:
     """Columns of the files, by name: without derived ones, which a change of their SQL would change."""
-    return sorted(name for name in raw.columns if name not in (*OWN, *table.derive))
+    return [name for name in raw.columns if name not in (*OWN, *table.derive)]
 
 
 def provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:

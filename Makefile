@@ -43,7 +43,7 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-encode bench-feed bench-quality ## all benchmarks; figures in build/bench
+bench: bench-encode bench-feed bench-lake bench-quality ## all benchmarks; figures in build/bench
 
 bench-%: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_$*

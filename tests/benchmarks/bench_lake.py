@@ -40,11 +40,10 @@ WARMING = 200_000
 
 
 def settings(raw: Path, lake: Path) -> list[str]:
-    return [
-        f"lake.root={lake}", f"tracking.uri=sqlite:///{lake.parent}/{lake.name}.db", f"source.events.path={raw}",
-        "source.events.format=parquet", "source.events.options={}", "source.events.rules=[]", "source.events.fields={}", "split.protocol=leave_last_out",
-        "spark.conf={spark.driver.memory: 4g, spark.ui.enabled: true, spark.ui.port: 0, spark.sql.shuffle.partitions: 8}",
-    ]  # fmt: skip
+    spark = "{spark.driver.memory: 4g, spark.ui.enabled: true, spark.ui.port: 0, spark.sql.shuffle.partitions: 8}"
+    places = [f"lake.root={lake}", f"tracking.uri=sqlite:///{lake.parent}/{lake.name}.db", f"source.events.path={raw}"]
+    reading = ["source.events.format=parquet", *[f"source.events.{key}={{}}" for key in ("options", "fields")]]
+    return [*places, *reading, "source.events.rules=[]", "split.protocol=leave_last_out", f"spark.conf={spark}"]
 
 
 def build(raw: Path, lake: Path, then: Path | None, warming: Path) -> None:

@@ -87,6 +87,7 @@ def test_fault_17_a_header_that_no_file_has_is_a_mistake_in_the_config(shop):
     assert not shop.lake.exists(Tables.BRONZE_EVENTS)
 
 
+@pytest.mark.slow
 def test_fault_18_bytes_that_are_no_text_and_values_too_large_are_refused_a_row(shop):
     at = AT.encode()
     lines = [
@@ -104,6 +105,7 @@ def test_fault_18_bytes_that_are_no_text_and_values_too_large_are_refused_a_row(
     assert found == [["field_too_large"], ["invalid_utf8"], ["nul_byte"]]
 
 
+@pytest.mark.slow
 def test_fault_18_json_of_a_thousand_levels_and_the_like(shop):
     def line(user):
         return b'{"user": "%s", "item": "x", "at": "%s", "stars": 5}\n' % (user, AT.encode())
@@ -125,6 +127,7 @@ def test_fault_18_json_of_a_thousand_levels_and_the_like(shop):
     ]
 
 
+@pytest.mark.slow
 def test_fault_18_compressed_files_that_are_cut_or_would_burst_are_refused_whole(shop):
     plain = f"{HEADER}ann,x,{AT},5\n".encode()
     shop.write("1.csv.gz", gzip.compress(plain))
@@ -146,6 +149,7 @@ def test_fault_18_compressed_files_that_are_cut_or_would_burst_are_refused_whole
     ]
 
 
+@pytest.mark.slow
 def test_fault_19_a_new_column_is_kept_and_the_old_table_stays_readable(shop):
     shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
     assert shop.ingest() == (1, 1, 0, 0)
@@ -164,6 +168,7 @@ def test_fault_19_a_new_column_is_an_error_where_drift_is_refused_and_nothing_is
     assert (shop.good("user_id"), shop.refused()) == ([("ann",)], [])
 
 
+@pytest.mark.slow
 def test_fault_19_a_type_that_differs_between_parquet_files_is_text_or_an_error(shop, spark):
     row = "SELECT 'ann' user, {} item, timestamp'2024-01-01 10:00:00' at, 5 stars"
     for name, item in (("1", "7"), ("2", "'x'"), ("3", "9L")):
@@ -208,6 +213,7 @@ def test_fault_23_times_of_1970_of_the_future_and_of_no_number_are_refused(shop)
     }
 
 
+@pytest.mark.slow
 def test_fault_23_daylight_saving_moves_no_event_past_another(shop):
     """An hour of purchases around the night in which the clocks go back, and around that in which they go forward."""
     shop.write("1.csv", f"{HEADER}a,x,2024-10-27 01:59:00,1\na,y,2024-10-27 03:00:00,1\na,z,2024-10-27T00:30:00Z,1\n")

@@ -124,6 +124,7 @@ def test_fault_08_a_source_that_differs_each_time_loses_a_block_during_merge(lak
     assert 0 < sum(item >= 1000 for _, item in found) < 400
 
 
+@pytest.mark.slow
 def test_fault_09_optimize_during_merge(lake, spark):
     for number in range(4):
         lake.append(index(spark, (f"k{number}", number)), TABLE, f"batch-{number}", 1)

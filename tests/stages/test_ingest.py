@@ -228,6 +228,7 @@ def test_empty_files_count_as_read_and_hold_no_one_up(spark, tmp_path, shop, run
     assert names == ["day-1.csv", "day-2.csv", "day-3.csv", "day-4.csv"]
 
 
+@pytest.mark.slow
 def test_a_json_file_without_an_optional_key_is_no_obstacle(spark, tmp_path, shop, run):
     as_json = ("source.events.format=json", "source.events.options={}")
     shop("day-1.json", '{"user": "ann", "item": "x", "at": "2024-01-01 10:00:00", "stars": 5}', header="")
@@ -259,6 +260,7 @@ def test_a_mistaken_mapping_is_named_before_anything_is_written(tmp_path, shop, 
     assert not (tmp_path / "lake" / "bronze").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_mapping_does_not_drop_what_only_the_lake_still_has(spark, tmp_path, shop, run):
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
     shop("day-2.csv", "bob,y,2024-01-02 10:00:00,5")
@@ -273,6 +275,7 @@ def test_a_changed_mapping_does_not_drop_what_only_the_lake_still_has(spark, tmp
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "event_type") == [("ann", "sale"), ("bob", "sale")]
 
 
+@pytest.mark.slow
 def test_a_delta_source_is_read_at_the_version_that_is_recorded(spark, tmp_path, shop, monkeypatch, run):
     raw = tmp_path / "today's events"
     rows = "SELECT '{}' AS user, 'x' AS item, timestamp'2024-01-01 10:00:00' AS at, 5 AS stars"

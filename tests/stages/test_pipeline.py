@@ -232,6 +232,7 @@ def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
     assert "c1,p1,soon,1" not in page
 
 
+@pytest.mark.slow
 def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path):
     config = shop.config(tmp_path)
     stages = ("ingest", "clean", "featurize", "embed")

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow test-cluster lint bench doctor clean java
+.PHONY: help setup demo test test-slow test-long test-cluster lint bench doctor clean java
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,7 +33,10 @@ test: $(READY) ## tests that take minutes at most
 	$(BIN)/python -m pytest -m "not slow and not cluster and not gpu"
 
 test-slow: $(READY) ## the longer ones
-	$(BIN)/python -m pytest -m "slow and not gpu" --timeout 2400
+	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
+
+test-long: $(READY) ## Online Retail month by month: ten minutes and more
+	$(BIN)/python -m pytest -m "long and not gpu" --timeout 7200
 
 test-cluster: $(READY) ## a standalone Spark master and two workers, spark-submit, GPU scheduling, two ranks
 	$(BIN)/python -m pytest -m cluster --timeout 1200

@@ -101,6 +101,7 @@ def test_counts_are_those_of_the_data(spark, at_once):
     assert tuple(counted.first()) == (135_080, 9_288, 10_624, 2_517, 1_454)
 
 
+@pytest.mark.long
 def test_month_by_month_gives_the_tables_of_one_batch(spark, at_once, tmp_path, capsys):
     months: dict[str, dict[str, Path]] = {}
     for file in sorted(DATA.glob("*.csv")):

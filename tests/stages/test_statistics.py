@@ -54,7 +54,8 @@ def fill(lake, events):
 
 
 def context_of(lake, run_id, **features):
-    config = Config(name="t", lake=lake.config, source={"events": {"path": "-"}}, features={"half_life_days": 3, **features})
+    chosen = {"statistics": True, "affinity": 20, "half_life_days": 3, **features}
+    config = Config(name="t", lake=lake.config, source={"events": {"path": "-"}}, features=chosen)
     return Context(config, lake.spark, lake, None, None, run_id=run_id)
 
 
@@ -63,7 +64,7 @@ def tables(lake):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_bit_by_bit_equals_at_once(spark, tmp_path, seed, monkeypatch):
     """Each arrival brings events in any order of time and takes one away; a user's last event may be among those."""
     monkeypatch.setattr(

@@ -112,15 +112,18 @@ def _as_of_times(context: Context, inputs: Inputs) -> None:
 
 
 def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame) -> None:
-    """Give new ids their numbers; an append cut short and run again finds them numbered already."""
-    lake = context.lake
-    known = lake.read(Tables.ITEM_INDEX).select(C.ITEM_ID, C.ITEM)
-    lake.append(
-        index.extend_index(lake.read(Tables.USER_INDEX), counted, C.USER_ID, C.USER), Tables.USER_INDEX, context.run_id, 1
-    )
+    """Give new ids their numbers; a run cut short and done again finds them numbered already."""
+    users, known = (context.lake.read(table) for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
+    _number(context, index.extend_index(users.select(C.USER_ID, C.USER), counted, C.USER_ID, C.USER), Tables.USER_INDEX)
     fresh = items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")
     seen = fresh.join(events.select(C.ITEM_ID, C.EVENT_TIME), on=C.ITEM_ID, how="left")
-    lake.append(index.extend_index(known, seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX, context.run_id, 1)
+    _number(context, index.extend_index(known.select(C.ITEM_ID, C.ITEM), seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX)
+
+
+def _number(context: Context, rows: DataFrame, table: str) -> None:
+    with kept(rows) as new:
+        if not new.isEmpty():
+            context.lake.append(new, table, context.run_id, 1)
 
 
 STAGE = Stage(

@@ -20,7 +20,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest.personal import check_key, without_personal
-from lakerec.ingest.rows import DECLARED, DROP, TAGGED, quoted
+from lakerec.ingest.rows import DECLARED, DROP, TAGGED, held, quoted
 from lakerec.ingest.values import moment, number, trimmed
 from lakerec.source import FieldConfig, SourceTable
 
@@ -43,7 +43,7 @@ def apply_contract(spark: SparkSession, rows: DataFrame, table: SourceTable, whe
         return rows
     rows = _with_absent(rows, [*table.fields, *table.personal])
     reasons = [reason for name, field in table.fields.items() for reason in _reasons(name, field, table)]
-    rows = without_personal(spark, rows.withColumn(DECLARED, _codes(reasons)), table, where)
+    rows = without_personal(spark, rows.withColumn(DECLARED, held(reasons)), table, where)
     if not (table.computed or table.rules):
         return rows
     texts = [name for name, field in table.fields.items() if field.type != "string" and name not in table.personal]
@@ -132,23 +132,23 @@ def _with_absent(rows: DataFrame, names: list[str]) -> DataFrame:
     return rows.select("*", *absent) if absent else rows
 
 
-def _reasons(name: str, field: FieldConfig, table: SourceTable) -> Iterator[Column]:
-    """What speaks against a row by one column: a code where it does, else null."""
+def _reasons(name: str, field: FieldConfig, table: SourceTable) -> Iterator[tuple[Column, str]]:
+    """What speaks against a row by one column, and its code."""
     text, value = trimmed(quoted(name)), typed_value(name, field.type, table)
     kind = SPARK_TYPES.get(field.type, field.type)
     if field.required:
-        yield F.when(text.isNull(), F.lit(f"{name}_missing"))
+        yield text.isNull(), f"{name}_missing"
     if field.type != "string":
-        yield F.when(text.isNotNull() & value.isNull(), F.lit(f"{name}_not_{field.type}"))
+        yield text.isNotNull() & value.isNull(), f"{name}_not_{field.type}"
     if field.min is not None:
-        yield F.when(value < F.lit(str(field.min)).cast(kind), F.lit(f"{name}_below_min"))
+        yield value < F.lit(str(field.min)).cast(kind), f"{name}_below_min"
     if field.max is not None:
-        yield F.when(value > F.lit(str(field.max)).cast(kind), F.lit(f"{name}_above_max"))
+        yield value > F.lit(str(field.max)).cast(kind), f"{name}_above_max"
     if field.allowed is not None:
         allowed = [F.lit(str(one)).try_cast(kind) for one in field.allowed]
-        yield F.when(~value.isin(*allowed), F.lit(f"{name}_not_allowed"))
+        yield ~value.isin(*allowed), f"{name}_not_allowed"
     if field.pattern is not None:
-        yield F.when(~text.rlike(field.pattern), F.lit(f"{name}_pattern"))
+        yield ~text.rlike(field.pattern), f"{name}_pattern"
 
 
 def _kept(names: list[str]) -> list[Column]:
@@ -170,22 +170,15 @@ def _computed(rows: DataFrame, table: SourceTable, where: str) -> DataFrame:
 
 def _ruled(rows: DataFrame, table: SourceTable, where: str) -> DataFrame:
     """Add what the rules say of each row."""
-    marks: dict[str, list[Column]] = {"tag": [], "quarantine": [], "drop_with_count": []}
+    marks: dict[str, list[tuple[Column, str]]] = {"tag": [], "quarantine": [], "drop_with_count": []}
     for rule in table.rules:
         key = f"{where}.rules.{rule.code}"
         _added(rows, rule.code, F.when(F.expr(rule.when), F.lit(rule.code)), key)
-        marks[rule.action].append(F.when(F.expr(rule.when), F.lit(rule.code)))
-    refused = F.filter(F.array(*marks["quarantine"]), lambda code: code.isNotNull()) if marks["quarantine"] else None
-    dropped = F.coalesce(*marks["drop_with_count"]) if marks["drop_with_count"] else F.lit(None).cast("string")
-    declared = F.col(DECLARED) if refused is None else F.concat(DECLARED, refused)
-    return rows.withColumns({DECLARED: declared, TAGGED: _codes(marks["tag"]), DROP: dropped})
-
-
-def _codes(marks: list[Column]) -> Column:
-    """The codes that hold of a row."""
-    if not marks:
-        return F.array().cast("array<string>")
-    return F.filter(F.array(*marks), lambda code: code.isNotNull())
+        marks[rule.action].append((F.expr(rule.when), rule.code))
+    dropped = [F.when(condition, F.lit(code)) for condition, code in marks["drop_with_count"]]
+    declared = F.concat(DECLARED, held(marks["quarantine"])) if marks["quarantine"] else F.col(DECLARED)
+    left_out = F.coalesce(*dropped) if dropped else F.lit(None).cast("string")
+    return rows.withColumns({DECLARED: declared, TAGGED: held(marks["tag"]), DROP: left_out})
 
 
 def _added(rows: DataFrame, name: str, value: Column, key: str) -> DataFrame:

@@ -9,7 +9,8 @@ Pure functions of a frame and a source's config. A column of exactly our name th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.errors import ConfigError, nearest
-from lakerec.ingest.rows import CORRUPT, DECLARED, DROP, FAULTS, FILE, OWN, RAW, RAW_LIMIT, ROW, TAGGED, quoted
+from lakerec.ingest.rows import CORRUPT, DECLARED, DROP, FAULTS, FILE, OWN, RAW, RAW_LIMIT, ROW, TAGGED, held, once, quoted
 from lakerec.ingest.values import local_time, moment, number, plausible, trimmed
 from lakerec.source import SourceTable
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 REASONS, DROPPED, TIME_TEXT = "_reasons", "_dropped", "_time_text"
+OURS, REST = "_our_", "_rest_"
+"""How the names begin under which `worked_out` keeps what it worked out."""
 NESTED = ("array", "struct", "map")
 """How the types begin that text holds as JSON."""
 NEAR = 0.7
@@ -46,18 +49,19 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
     `_time_text` is the time as the source writes it, for whoever has to say why it does not parse.
     """
     table = with_equal_names(table, raw.columns, Sources.EVENTS)
-    time, value = _time(raw, table), number(mapped_column(table, C.VALUE))
-    item = trimmed(mapped_column(table, C.ITEM_ID))
-    digest = _digest(raw, table)
-    return raw.select(
-        F.coalesce(trimmed(mapped_column(table, C.EVENT_ID)), digest).alias(C.EVENT_ID),
+    rest = _rest(raw, table, EVENT_NAMES)
+    worked = {C.ITEM_ID: trimmed(mapped_column(table, C.ITEM_ID)), C.EVENT_TIME: _time(raw, table)}
+    rows = worked_out(raw, table, {**worked, C.VALUE: number(mapped_column(table, C.VALUE))}, rest)
+    item, time, value = ours(C.ITEM_ID), ours(C.EVENT_TIME), ours(C.VALUE)
+    return rows.select(
+        F.coalesce(trimmed(mapped_column(table, C.EVENT_ID)), ours(C.DIGEST)).alias(C.EVENT_ID),
         trimmed(mapped_column(table, C.USER_ID)).alias(C.USER_ID),
         item.alias(C.ITEM_ID),
         F.coalesce(trimmed(mapped_column(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
         time.alias(C.EVENT_TIME),
         trimmed(mapped_column(table, C.EVENT_TIME)).alias(TIME_TEXT),
         value.alias(C.VALUE),
-        _rest(raw, table, EVENT_NAMES).alias(C.CONTEXT),
+        _map(rest).alias(C.CONTEXT),
         (F.col(TAGGED) if TAGGED in raw.columns else F.array().cast("array<string>")).alias(C.TAGS),
         *provenance(
             raw,
@@ -73,25 +77,27 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
 def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/items."""
     table = with_equal_names(table, raw.columns, Sources.ITEMS)
-    item = trimmed(mapped_column(table, C.ITEM_ID))
-    return raw.select(
-        item.alias(C.ITEM_ID),
+    rest = _rest(raw, table, ITEM_NAMES)
+    rows = worked_out(raw, table, {C.ITEM_ID: trimmed(mapped_column(table, C.ITEM_ID))}, rest)
+    return rows.select(
+        ours(C.ITEM_ID).alias(C.ITEM_ID),
         trimmed(mapped_column(table, C.TITLE)).alias(C.TITLE),
         trimmed(mapped_column(table, C.DESCRIPTION)).alias(C.DESCRIPTION),
         _categories(raw, table).alias(C.CATEGORIES),
-        _rest(raw, table, ITEM_NAMES).alias(C.ATTRIBUTES),
-        *provenance(raw, table, (item.isNull(), ITEM_ID_MISSING)),
+        _map(rest).alias(C.ATTRIBUTES),
+        *provenance(raw, table, (ours(C.ITEM_ID).isNull(), ITEM_ID_MISSING)),
     )
 
 
 def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/users."""
     table = with_equal_names(table, raw.columns, Sources.USERS)
-    user = trimmed(mapped_column(table, C.USER_ID))
-    return raw.select(
-        user.alias(C.USER_ID),
-        _rest(raw, table, USER_NAMES).alias(C.ATTRIBUTES),
-        *provenance(raw, table, (user.isNull(), USER_ID_MISSING)),
+    rest = _rest(raw, table, USER_NAMES)
+    rows = worked_out(raw, table, {C.USER_ID: trimmed(mapped_column(table, C.USER_ID))}, rest)
+    return rows.select(
+        ours(C.USER_ID).alias(C.USER_ID),
+        _map(rest).alias(C.ATTRIBUTES),
+        *provenance(raw, table, (ours(C.USER_ID).isNull(), USER_ID_MISSING)),
     )
 
 
@@ -134,15 +140,39 @@ def _categories(raw: DataFrame, table: SourceTable) -> Column:
     return F.filter(F.transform(parts, trimmed), lambda part: part.isNotNull())
 
 
-def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> Column:
-    """All other columns as a map: mapped ones under our name, unmapped ones under theirs; nulls left out."""
+def worked_out(
+    raw: DataFrame, table: SourceTable, columns: Mapping[str, Column], rest: Mapping[str, Column] | None = None
+) -> DataFrame:
+    """Rows as read, and beside them `ours` of each column, of the digest and of the rest: worked out once for all uses."""
+    added = {**columns, C.DIGEST: once(_digest(raw, table))}
+    values = {f"{REST}{name}": value for name, value in (rest or {}).items()}
+    return raw.withColumns({**{f"{OURS}{name}": column for name, column in added.items()}, **values})
+
+
+def ours(name: str) -> Column:
+    """What `worked_out` has under our name."""
+    return F.col(f"{OURS}{name}")
+
+
+def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> dict[str, Column]:
+    """All other columns as text: mapped ones under our name, unmapped ones under theirs."""
     taken = set(table.columns.values())
-    ours = {name: mapped_column(table, name) for name in (*table.columns, *table.defaults) if name not in named}
+    mapped = {name: mapped_column(table, name) for name in (*table.columns, *table.defaults) if name not in named}
     theirs = {name: quoted(name) for name in raw.columns if name not in taken and name not in OWN}
-    pairs = [part for name, column in {**theirs, **ours}.items() for part in (F.lit(name), _as_text(raw, name, column))]
-    if not pairs:
+    return {name: _as_text(raw, name, column) for name, column in {**theirs, **mapped}.items()}
+
+
+def _map(rest: Mapping[str, Column]) -> Column:
+    """The rest of a row as a map, nulls left out."""
+    values = {name: quoted(f"{REST}{name}") for name in rest}
+    if not values:
         return F.lit(None).cast("map<string,string>")
-    return F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
+    whole = F.create_map(*[part for name, value in values.items() for part in (F.lit(name), value)])
+    entries = [F.struct(F.lit(name).alias("key"), value.alias("value")) for name, value in values.items()]
+    known = [F.when(value.isNotNull(), entry) for value, entry in zip(values.values(), entries, strict=True)]
+    nothing = F.array(F.lit(None).cast("struct<key:string,value:string>"))
+    complete = reduce(lambda one, other: one & other, [value.isNotNull() for value in values.values()])
+    return F.when(complete, whole).otherwise(F.map_from_entries(F.array_except(F.array(*known), nothing)))
 
 
 def _as_text(raw: DataFrame, name: str, column: Column) -> Column:
@@ -171,16 +201,14 @@ def _received(raw: DataFrame, table: SourceTable) -> list[str]:
 
 
 def provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str]) -> list[Column]:
-    """Where a row came from and what speaks against it."""
+    """Where a row came from and what speaks against it; columns of what `worked_out` gives."""
     whole = F.to_json(F.struct(*[quoted(name) for name in _received(raw, table)]))
-    checks = F.filter(
-        F.array(*[F.when(condition, F.lit(code)) for condition, code in reasons]), lambda code: code.isNotNull()
-    )
+    checks = held(reasons)
     against = F.coalesce(FAULTS, F.concat(checks, DECLARED) if DECLARED in raw.columns else checks)
     return [
         F.col(FILE).alias(C.SOURCE_FILE),
         F.col(ROW).alias(C.SOURCE_ROW),
-        _digest(raw, table).alias(C.DIGEST),
+        ours(C.DIGEST).alias(C.DIGEST),
         F.when(F.size(against) > 0, F.left(F.coalesce(RAW, whole), F.lit(RAW_LIMIT))).alias(RAW),
         against.alias(REASONS),
         (F.col(DROP) if DROP in raw.columns else F.lit(None).cast("string")).alias(DROPPED),

@@ -25,7 +25,7 @@ from lakerec.ingest.drift import (
 )
 from lakerec.ingest.openings import INVALID_UTF8, Opening, codecs, open_all
 from lakerec.ingest.paths import plain
-from lakerec.ingest.rows import CORRUPT, FAULTS, FILE, MALFORMED, RAW, RAW_LIMIT, ROW, origin, quoted, texts
+from lakerec.ingest.rows import CORRUPT, FAULTS, FILE, MALFORMED, RAW, RAW_LIMIT, ROW, held, origin, quoted, texts
 from lakerec.lake.lake import absolute
 from lakerec.source import SourceTable
 
@@ -272,11 +272,9 @@ def _faults(rows: DataFrame, table: SourceTable, corrupt: Column) -> Column:
         NUL_BYTE: [F.contains(value, F.lit("\0")) for value in [*values, corrupt]],
         INVALID_UTF8: [F.contains(value, F.lit("\ufffd")) for value in [*values, corrupt]],
     }
-    found = {MALFORMED: corrupt.isNotNull()}
-    found |= {code: F.coalesce(reduce(lambda one, other: one | other, each), F.lit(False)) for code, each in checks.items()}
-    codes = F.array(*[F.when(condition, F.lit(code)) for code, condition in found.items()])
-    any_ = reduce(lambda one, other: one | other, found.values())
-    return F.when(any_, F.filter(codes, lambda code: code.isNotNull()))
+    any_ = [(reduce(lambda one, other: one | other, each), code) for code, each in checks.items() if each]
+    found = held([(corrupt.isNotNull(), MALFORMED), *any_])
+    return F.when(F.size(found) > 0, found)
 
 
 def _place() -> Column:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +26,32 @@ def quoted(name: str) -> Column:
     from pyspark.sql import functions as F
 
     return F.col(f"`{name.replace('`', '``')}`")
+
+
+def held(checks: Sequence[tuple[Column, str]]) -> Column:
+    """The codes whose conditions hold of a row, in their order, each once; nothing but the conditions costs a good row.
+
+    In native code, which functions with a lambda are not: Spark interprets these, and all that they are given.
+    """
+    from pyspark.sql import functions as F
+
+    nothing = F.array().cast("array<string>")
+    if not checks:
+        return nothing
+    any_ = reduce(lambda one, other: one | other, [F.coalesce(condition, F.lit(False)) for condition, _ in checks])
+    codes = F.array(*[F.when(condition, F.lit(code)) for condition, code in checks])
+    return F.when(any_, F.array_except(codes, F.array(F.lit(None).cast("string")))).otherwise(nothing)
+
+
+def once(column: Column) -> Column:
+    """The column, worked out in its own projection and with it all that stands beside it.
+
+    Spark's optimizer copies expressions into each filter and projection that uses them, so that a time would be parsed four
+    times a row. It leaves a projection as it is that holds something which may differ from call to call.
+    """
+    from pyspark.sql import functions as F
+
+    return F.when(F.monotonically_increasing_id() >= 0, column)
 
 
 def texts(*names: str) -> StructType:

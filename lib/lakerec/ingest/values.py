@@ -53,10 +53,10 @@ def moment(column: Column, time_format: str | None, zone: str | None = None) -> 
         return F.to_utc_timestamp(written, zone) if zone and not _has_offset(time_format) else written
     epoch = number(column)
     detected = _epoch(F.when(F.abs(epoch) < SECONDS_BELOW, epoch).otherwise(epoch / 1000))
-    written = F.when(text.rlike(DATED), text.try_cast("timestamp"))
+    written = text.try_cast("timestamp")
     if zone:
         written = F.when(text.rlike(OFFSET), written).otherwise(F.to_utc_timestamp(written, zone))
-    return F.when(epoch.isNotNull(), detected).otherwise(written)
+    return F.when(text.rlike(DATED), written).otherwise(detected)
 
 
 def local_time(column: Column, zone: str | None) -> Column:

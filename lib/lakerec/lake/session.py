@@ -33,6 +33,8 @@ SETTINGS = {
     "spark.sql.csv.parser.columnPruning.enabled": "false",
     # `month=01` in a folder's name is text, as every other raw value is.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # Java compiles no method of more bytes: one that Spark generates for wide rows would be interpreted, 3 times slower.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     # petastorm reads Parquet files as they are and knows no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     # Whoever follows a table's changes has to know which of its files were removed.
@@ -43,6 +45,7 @@ SET_WHILE_RUNNING = (
     "spark.sql.session.timeZone",
     "spark.sql.csv.parser.columnPruning.enabled",
     "spark.sql.sources.partitionColumnTypeInference.enabled",
+    "spark.sql.codegen.hugeMethodLimit",
 )
 """Of these, what a session that the platform began has to be told."""
 

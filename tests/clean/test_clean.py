@@ -5,10 +5,9 @@ import random
 import pytest
 from lakerec.clean import increment
 from lakerec.clean.bots import mark_bots
-from lakerec.clean.cancellations import net
+from lakerec.clean.cancellations import net, net_of_strangers
 from lakerec.clean.events import add_sessions, clean_events, deduplicate, one_row_an_id
 from lakerec.clean.items import add_titles, clean_items, titles_in
-from lakerec.clean.owners import with_owner
 from lakerec.config import BotConfig, CleanConfig
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.difference import DELETE, INSERT, UPDATE
@@ -42,12 +41,12 @@ def test_one_winner_for_the_same_user_item_type_and_time(spark):
     frame = events(
         spark, [("a", "u", "x", 0, 1.0), ("b", "u", "x", 0, 3.0), ("c", "u", "x", 0, 3.0), ("d", "u", "y", 0, 1.0)]
     )
-    assert ids(deduplicate(with_owner(frame), None)) == ["b", "d"]
+    assert ids(deduplicate(frame, None)) == ["b", "d"]
 
 
 def test_events_with_ids_of_their_own_are_told_apart_by_them_unless_a_key_is_declared(spark):
     given = [("a", "u", "x", 0, 1.0, {"digest": "1"}), ("b", "u", "x", 0, 3.0, {"digest": "2"})]
-    frame = with_owner(events(spark, given))
+    frame = events(spark, given)
     assert ids(deduplicate(frame, None)) == ["a", "b"]
     assert ids(deduplicate(frame, ["user_id", "item_id"])) == ["b"]
     assert ids(deduplicate(frame, [])) == ["a", "b"]
@@ -62,16 +61,18 @@ def test_fault_07_one_id_with_two_contents_has_one_winner(spark):
 
 def test_strangers_are_not_one_user(spark):
     frame = events(spark, [("a", None, "x", 0, 1.0), ("b", None, "x", 0, 1.0)])
-    assert deduplicate(with_owner(frame), None).count() == 2
+    assert [row.session_id for row in clean_events(frame, CleanConfig()).collect()] == [None, None]
 
 
 def test_a_pause_longer_than_the_gap_starts_a_session(spark):
     minutes = [0, 30, 61, 62, 200]
-    frame = events(spark, [(str(m), "u", "x", m, 1.0) for m in minutes] + [("s", None, "x", 0, 1.0)])
-    found = {row.event_id: row.session_id for row in add_sessions(with_owner(frame), 30).collect()}
+    frame = events(spark, [(str(m), "u", "x", m, 1.0) for m in minutes] + [("twin", "u", "x", 61, 0.5)])
+    found = {row.event_id: row.session_id for row in add_sessions(deduplicate(frame, None), 30).collect()}
+    assert found.keys() == {str(m) for m in minutes}
     assert found["0"] == found["30"] != found["61"] == found["62"] != found["200"]
-    assert len({found[str(m)] for m in minutes}) == 3
-    assert found["s"] is None
+    assert len(set(found.values())) == 3
+    by_value = add_sessions(deduplicate(frame, ["user_id", "value"]), 30).collect()
+    assert {row.event_id: row.session_id for row in by_value} == {"0": found["0"], "twin": found["61"]}
 
 
 def test_bots_are_marked_by_each_threshold_and_never_deleted(spark):
@@ -101,16 +102,20 @@ def test_cancellations_take_from_the_latest_purchases_before_them(spark):
         [
             ("early", "u", "x", 0, -2.0, back),  # of what was bought before the log begins: takes nothing
             ("a", "u", "x", 1, 5.0), ("b", "u", "x", 2, 3.0), ("take", "u", "x", 3, -4.0, back), ("c", "u", "x", 4, 2.0),
-            ("other", "u", "y", 2, 3.0), ("s", None, "x", 2, 3.0), ("t", None, "x", 3, -3.0, back),
+            ("other", "u", "y", 2, 3.0),
             ("one", "w", "x", 1, None), ("gone", "w", "y", 1, None), ("back", "w", "y", 2, None, back),
         ],
         kind="purchase",
     )  # fmt: skip
-    left = {row.event_id: row.net_value for row in net(with_owner(frame), {"cancellation": "purchase"}).collect()}
+    left = {row.event_id: row.net_value for row in net(frame, {"cancellation": "purchase"}).collect()}
     assert left == {
-        "early": 0, "a": 4, "b": 0, "take": 0, "c": 2, "other": 3, "s": 3, "t": 0, "one": None, "gone": 0, "back": 0,
+        "early": 0, "a": 4, "b": 0, "take": 0, "c": 2, "other": 3, "one": None, "gone": 0, "back": 0,
     }  # fmt: skip
     assert {row.net_value == row.value for row in net(frame.where("value > 0"), {}).collect()} == {True}
+    alone = net_of_strangers(
+        events(spark, [("s", None, "x", 2, 3.0), ("t", None, "x", 3, -3.0, back)]), {"cancellation": ""}
+    )
+    assert [(row.event_id, row.net_value) for row in alone.collect()] == [("s", 3), ("t", 0)]
 
 
 def test_cancellations_agree_with_a_stack(spark):
@@ -134,7 +139,7 @@ def test_cancellations_agree_with_a_stack(spark):
             value -= taken
             if not expected[stack[-1]]:
                 stack.pop()
-    found = net(with_owner(events(spark, rows)), {"cancellation": "purchase"}).collect()
+    found = net(events(spark, rows), {"cancellation": "purchase"}).collect()
     assert {row.event_id: row.net_value for row in found} == expected
 
 

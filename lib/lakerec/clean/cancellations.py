@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from lakerec.clean.owners import OWNER
 from lakerec.columns import Columns as C
 
 if TYPE_CHECKING:
@@ -29,10 +28,10 @@ KIND, SIGNED, LEFT = "_kind", "_signed", "_left"
 def net(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
     """Add net_value: what is left of the value after cancellations; 0 of a cancellation itself.
 
-    An event without a value counts as 1. Events without a user, whose partner is not known, keep theirs.
+    An event without a value counts as 1.
 
     Args:
-        events: with their owner.
+        events: with a user.
         cancels: event type that takes back → event type it takes back.
     """
     if not cancels:
@@ -43,13 +42,21 @@ def net(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
     is_cancellation = F.col(C.EVENT_TYPE).isin(*cancels)
     amount = F.abs(F.coalesce(C.VALUE, F.lit(1.0)))
     signed = events.withColumns({KIND: kind, SIGNED: F.when(is_cancellation, -amount).otherwise(amount)})
-    untouched = F.col(KIND).isNull() | F.col(C.USER_ID).isNull() | (F.col(LEFT) == F.col(SIGNED))
+    untouched = F.col(KIND).isNull() | (F.col(LEFT) == F.col(SIGNED))
     value = F.when(is_cancellation, 0.0).when(untouched, F.col(C.VALUE)).otherwise(F.col(LEFT))
     return _with_left(signed).withColumn(C.NET_VALUE, value).drop(KIND, SIGNED, LEFT)
 
 
+def net_of_strangers(events: DataFrame, cancels: Mapping[str, str]) -> DataFrame:
+    """Add net_value to events without a user, whose partner is not known: their value, 0 of a cancellation."""
+    value = F.col(C.VALUE)
+    return events.withColumn(
+        C.NET_VALUE, F.when(F.col(C.EVENT_TYPE).isin(*cancels), 0.0).otherwise(value) if cancels else value
+    )
+
+
 def _with_left(signed: DataFrame) -> DataFrame:
-    by_item = Window.partitionBy(OWNER, C.ITEM_ID, KIND).orderBy(C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
+    by_item = Window.partitionBy(C.USER_ID, C.ITEM_ID, KIND).orderBy(C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
     until_now = by_item.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     from_now = by_item.rowsBetween(Window.currentRow, Window.unboundedFollowing)
     summed = signed.withColumn("_sum", F.sum(SIGNED).over(until_now))

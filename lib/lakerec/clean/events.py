@@ -1,7 +1,7 @@
 """bronze/events → silver/events: one row an event, sessions by gap, cancellations netted, bots marked.
 
-One shuffle by owner and one sort serve all of it: who has the same owner lies together in order of time. A row without a
-user is its own owner, so that strangers, a quarter of some logs, neither count as one person nor meet in one task.
+One shuffle by user and one sort serve all of it. Rows without a user, a quarter of some logs, take no part in it: they are
+strangers to each other, in no session, and nobody else's twin.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakerec.clean.bots import mark_bots
-from lakerec.clean.cancellations import net
-from lakerec.clean.owners import OWNER, with_owner
+from lakerec.clean.cancellations import net, net_of_strangers
 from lakerec.columns import Columns as C
 from lakerec.config import CleanConfig
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NATURAL_KEY = (C.USER_ID, C.EVENT_TIME, C.ITEM_ID, C.EVENT_TYPE)
+PAUSE = "_pause"
 WINNER = (C.VALUE, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
 """Of rows that are one event: the largest value, then the first by file and place."""
 
@@ -33,9 +33,12 @@ def clean_events(events: DataFrame, config: CleanConfig) -> DataFrame:
         events: columns of bronze/events; or rows of silver/events and new ones of bronze/events together, where these are
             all that is known of their users from the start of a session on.
     """
-    owned = with_owner(one_row_an_id(events))
-    kept = net(add_sessions(deduplicate(owned, config.natural_key), config.session_gap_minutes), config.cancels)
-    return mark_bots(kept, config.bots).drop(OWNER)
+    unique = one_row_an_id(events)
+    known, strangers = (unique.where(condition) for condition in (F.col(C.USER_ID).isNotNull(), F.col(C.USER_ID).isNull()))
+    in_sessions = add_sessions(deduplicate(known, config.natural_key), config.session_gap_minutes)
+    alone = strangers.withColumn(C.SESSION_ID, F.lit(None).cast("string"))
+    kept = net(in_sessions, config.cancels).unionByName(net_of_strangers(alone, config.cancels))
+    return mark_bots(kept, config.bots)
 
 
 def one_row_an_id(events: DataFrame) -> DataFrame:
@@ -53,20 +56,26 @@ def one_row_an_id(events: DataFrame) -> DataFrame:
     return events.join(losers, on=[C.EVENT_ID, C.DIGEST], how="left_anti")
 
 
-def deduplicate(owned: DataFrame, key: Sequence[str] | None) -> DataFrame:
-    """One row for each natural key, the winner. Rows without a user are strangers to each other, and all kept.
+def deduplicate(known: DataFrame, key: Sequence[str] | None) -> DataFrame:
+    """One row for each natural key, the winner, with `_pause` (microseconds) since the user's row before.
 
     Args:
+        known: rows with a user.
         key: columns of an event; None: user, item, type and time, where the source gives no event ids.
     """
-    names = NATURAL_KEY if key is None else tuple(key)
-    if not names:
-        return owned
-    twin: list[Column | str] = [OWNER, *[name for name in names if name != C.USER_ID]]
-    if key is None:
-        twin.append(F.when(F.col(C.DIGEST).isNotNull(), F.col(C.EVENT_ID)))
-    place = F.row_number().over(Window.partitionBy(*twin).orderBy(*_best_first()))
-    return owned.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
+    names = [name for name in (NATURAL_KEY if key is None else key) if name not in (C.USER_ID, C.EVENT_TIME)]
+    own_id = [F.when(F.col(C.DIGEST).isNotNull(), F.col(C.EVENT_ID))] if key is None else []
+    twin: list[Column | str] = [*names, *own_id]
+    micros = F.unix_micros(C.EVENT_TIME)
+    if key is not None and C.EVENT_TIME not in key:
+        if key:
+            place = F.row_number().over(Window.partitionBy(C.USER_ID, *twin).orderBy(*_best_first()))
+            known = known.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
+        return known.withColumn(PAUSE, micros - F.lag(micros).over(Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME)))
+    in_order = Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME, *twin, *_best_first())
+    same = F.struct(C.EVENT_TIME, *twin)
+    marked = known.withColumns({PAUSE: micros - F.lag(micros).over(in_order), "_before": F.lag(same).over(in_order)})
+    return marked.where(~F.col("_before").eqNullSafe(same)).drop("_before")
 
 
 def _best_first() -> list[Column]:
@@ -74,13 +83,15 @@ def _best_first() -> list[Column]:
     return [F.col(value).desc_nulls_last(), *map(F.col, rest)]
 
 
-def add_sessions(owned: DataFrame, gap_minutes: int) -> DataFrame:
-    """Add session_id: a user's events belong together until a pause longer than the gap. Null without a user."""
-    in_time = Window.partitionBy(OWNER).orderBy(C.EVENT_TIME)
-    micros = F.unix_micros(C.EVENT_TIME)
-    pause = micros - F.lag(micros).over(in_time)
-    begins = F.when(pause.isNull() | (pause > gap_minutes * 60_000_000), micros)
-    start = F.max("_begins").over(in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow))
-    session = F.when(F.col(C.USER_ID).isNotNull(), F.lpad(F.hex(F.xxhash64(C.USER_ID, "_start")), 16, "0"))
-    started = owned.withColumn("_begins", begins).withColumn("_start", start)
-    return started.withColumn(C.SESSION_ID, session).drop("_begins", "_start")
+def add_sessions(paused: DataFrame, gap_minutes: int) -> DataFrame:
+    """Add session_id: a user's events belong together until a pause longer than the gap.
+
+    Args:
+        paused: as of `deduplicate`.
+    """
+    pause = F.col(PAUSE)
+    begins = F.when(pause.isNull() | (pause > gap_minutes * 60_000_000), F.unix_micros(C.EVENT_TIME))
+    until_now = Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    started = paused.withColumn("_start", F.max(begins).over(until_now))
+    session = F.lpad(F.hex(F.xxhash64(C.USER_ID, "_start")), 16, "0")
+    return started.withColumn(C.SESSION_ID, session).drop(PAUSE, "_start")

@@ -49,10 +49,13 @@ def positioned(interactions: DataFrame) -> DataFrame:
 
 def leave_last_out(interactions: DataFrame) -> DataFrame:
     """Add split: a user's last event is test, the one before valid; users with fewer than three events are all train."""
-    events = F.count("*").over(Window.partitionBy(C.USER_ID))
-    from_end = events - F.col(C.POSITION)
-    name = F.when((events < FEWEST_EVENTS) | (from_end > 2), Splits.TRAIN)
-    return interactions.withColumn(C.SPLIT, name.when(from_end == 2, Splits.VALID).otherwise(Splits.TEST))
+    by_user = Window.partitionBy(C.USER_ID).orderBy(C.POSITION)
+    after, after_that = (F.lead(C.POSITION, ahead).over(by_user) for ahead in (1, 2))
+    marked = interactions.withColumns({"_after": after, "_after_that": after_that})
+    to_come = F.when(F.col("_after").isNull(), 0).when(F.col("_after_that").isNull(), 1)
+    short = F.col(C.POSITION) + 1 + to_come < FEWEST_EVENTS
+    name = F.when(to_come.isNull() | short, Splits.TRAIN).when(to_come == 1, Splits.VALID).otherwise(Splits.TEST)
+    return marked.withColumn(C.SPLIT, name).drop("_after", "_after_that")
 
 
 def temporal(interactions: DataFrame, cuts: Sequence[int]) -> DataFrame:

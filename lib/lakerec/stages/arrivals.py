@@ -28,7 +28,7 @@ IDENTITY = (C.SOURCE_FILE, "length", "modified_at")
 FIGURES = {"rows_in": "rows_in", "rows_out": "good", "rows_quarantined": "quarantined", "rows_duplicate": "duplicates",
            "rows_dropped": "dropped"}  # fmt: skip
 """Count in ops/files (all but the last in ops/runs too): its name in a run's details, after the source's."""
-CACHED_BYTES = 64 << 20
+CACHED_BYTES = 8 << 20
 """Batches up to here are mapped once and kept; reading a larger one again is cheaper than keeping it."""
 SCHEME = "rows-2"
 """How rows are told from one another; a source read by another scheme is read anew."""

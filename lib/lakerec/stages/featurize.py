@@ -116,7 +116,8 @@ def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, even
     users, known = (context.lake.read(table) for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
     _number(context, index.extend_index(users.select(C.USER_ID, C.USER), counted, C.USER_ID, C.USER), Tables.USER_INDEX)
     fresh = items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")
-    seen = fresh.join(events.select(C.ITEM_ID, C.EVENT_TIME), on=C.ITEM_ID, how="left")
+    first = events.join(fresh, on=C.ITEM_ID, how="left_semi").groupBy(C.ITEM_ID).agg(F.min(C.EVENT_TIME).alias(C.EVENT_TIME))
+    seen = fresh.join(first, on=C.ITEM_ID, how="left")
     _number(context, index.extend_index(known.select(C.ITEM_ID, C.ITEM), seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX)
 
 

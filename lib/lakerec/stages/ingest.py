@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 
@@ -27,7 +26,7 @@ from lakerec.errors import ContractError, EmptyDataError, InputError
 from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
 from lakerec.ingest.read import read_source
-from lakerec.ingest.rows import FILE, MALFORMED, RAW
+from lakerec.ingest.rows import MALFORMED, RAW
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
 from lakerec.stages import arrivals
@@ -145,12 +144,12 @@ def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataF
 
 
 def _numbered(context: Context, files: set[str]) -> DataFrame:
-    """All files that the rows come from, in order of their names, which some readers list encoded and some do not."""
+    """All files that rows may come from, in order of their names, in each form in which a reader may write them."""
     if len(files) > sort.MOST_FILES:
         raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
-    plain = [re.sub("^file:/+", "file:/", name) for name in sorted(files)]
-    numbers = {form: number for number, name in enumerate(plain) for form in (unquote(name), name)}
-    return context.spark.createDataFrame(list(numbers.items()), f"{FILE} string, {sort.FILE_NUMBER} long")
+    plain = sorted({re.sub("^file:/+", "file:/", name) for name in files})
+    rows = [(form, place) for place, name in enumerate(plain) for form in {name, re.sub("^file:/", "file:///", name)}]
+    return context.spark.createDataFrame(rows, f"{C.SOURCE_FILE} string, {sort.FILE_NUMBER} long")
 
 
 def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:

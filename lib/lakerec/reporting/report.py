@@ -11,13 +11,25 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lakerec.columns import Metrics, Models
-from lakerec.reporting import plots
+from lakerec.reporting import data_plots, plots
+from lakerec.reporting.data_page import FEW, DataPage, Distributions
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
     Metrics.NDCG: "NDCG", Metrics.HIT_RATE: "HR", Metrics.RECALL: "recall", Metrics.PRECISION: "precision",
     Metrics.F1: "F1", Metrics.MRR: "MRR", Metrics.COVERAGE: "coverage",
 }  # fmt: skip
+
+SLICES = {
+    "cold_items": "Targets with at most five earlier events",
+    "sparse_users": "Users with at most ten earlier events",
+}
+UNITS = {
+    "clean": ("events", "events"), "featurize": ("events", "interactions"), "embed": ("texts", "item vectors"),
+    "train": ("interactions", "models"), "evaluate": ("users", "ranked items"), "promote": ("model", "promoted"),
+    "recommend": ("users", "recommendations"),
+}  # fmt: skip
+"""What a stage counts, in and out; rows where not named."""
 
 
 @dataclass
@@ -27,8 +39,6 @@ class ReportData:
     name: str
     k: int
     protocol: str
-    period: str
-    """First and last day of the events."""
     made_at: str
     metrics: list[dict[str, Any]]
     """Rows of eval/metrics at `k`."""
@@ -39,12 +49,12 @@ class ReportData:
     curves: dict[str, list[dict[str, float]]]
     figures: dict[str, str]
     """Label → value: users, items, events, …"""
-    quarantine: list[dict[str, Any]]
-    """reason, source, rows, example (masked)."""
     stages: list[dict[str, Any]]
     examples: list[dict[str, Any]]
-    """user, history (titles), items (rank, title, reason)."""
-    events_per_user: np.ndarray
+    """user (never an id), history (titles), items (rank, title, reason)."""
+    page: DataPage
+    """What the report says about the data."""
+    bots_looked_for: bool = True
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
 
@@ -65,19 +75,37 @@ def render(data: ReportData, path: Path) -> Path:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     whole = table_of(data.metrics)
-    slices = sorted({row["slice"] for row in data.metrics} - {"all"})
-    page = environment.get_template("report.html").render(
-        data=data, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
+    html = environment.get_template("report.html").render(
+        data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
-        columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
-        slices={name: table_of(data.metrics, name) for name in slices if not name.startswith("seed")},
-        seeds=_seeds(data.metrics),
+        columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
+        seeds=_seeds(data.metrics), few=FEW, bots_looked_for=data.bots_looked_for, **_words(data.page.kept),
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(page, encoding="utf-8")
+    staged.write_text(html, encoding="utf-8")
     staged.replace(path)
     return path
+
+
+def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Title and table of each part of the test users; no rows where nobody is in it."""
+    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - {"all"}
+    tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
+    return [(SLICES.get(name, name), table) for name, table in tables.items()]
+
+
+def _words(kept: Distributions) -> dict[str, str]:
+    """Period, busiest hour of the week, and which values are not in their plot."""
+    day, hour = divmod(int(kept.hours.argmax()), kept.hours.shape[1])
+    numbers = sum(kept.values.values())
+    below = sum(count for value, count in kept.values.items() if value <= 0)
+    note = f"{below / numbers:.1%} are 0 or less" if below else ""
+    return {
+        "period": f"{kept.first:%Y-%m-%d} to {kept.last:%Y-%m-%d}",
+        "busiest": f"{data_plots.DAYS[day]} {hour}:00 UTC, {int(kept.hours.max()):,} events",
+        "values_note": note,
+    }
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,7 +130,7 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
             [row["model"] for row in ndcg], [row["value"] for row in ndcg], [row["ci_low"] for row in ndcg],
             [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
         ),
-        "users": plots.histogram(data.events_per_user, "events of a user (log scale)"),
+        **data_plots.plots_of(data.page),
     }  # fmt: skip
     if any(data.curves.values()):
         made["curves"] = plots.learning_curves(data.curves)

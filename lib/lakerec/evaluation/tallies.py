@@ -45,7 +45,7 @@ class Tally:
         """
         if not self.number:
             return 0
-        place = np.searchsorted(np.cumsum(self.counts), share * self.number - 1e-9)
+        place = int(np.searchsorted(np.cumsum(self.counts), share * self.number - 1e-9))
         return int(self.sizes[min(place, len(self.sizes) - 1)])
 
     def at_most(self, size: int) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from lakerec.evaluation.tallies import Tally
 from lakerec.reporting.data_page import DataPage, Distributions
 from lakerec.reporting.plots import ACCENT, FAINT, SECOND, figure_of, styled, svg_of
+from lakerec.reporting.words import number, share
 
 WIDTH, HEIGHT = 5.0, 2.9
 """Inches of a plot."""
@@ -62,15 +63,16 @@ def event_types(types: Mapping[str, int]) -> str:
         ordered = [*ordered[: TYPES - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
     whole = sum(types.values())
     names = [name if len(name) <= LONG else f"{name[: LONG - 1]}…" for name, _ in reversed(ordered)]
-    figure, axes = figure_of(WIDTH, 0.9 + 0.4 * len(ordered))
+    figure, axes = figure_of(WIDTH, 0.3 + 0.4 * len(ordered))
     places = np.arange(len(names))
     counts = [count for _, count in reversed(ordered)]
     drawn = axes.barh(places, counts, color=ACCENT, height=0.62)
-    axes.bar_label(drawn, [f"{count / whole:.1%}" for count in counts], padding=3)
+    axes.bar_label(drawn, [f"{share(count / whole)}, {number(count)}" for count in counts], padding=4)
     axes.set_yticks(places, names)
-    axes.set_xmargin(0.14)
-    _thousands(axes.xaxis)
-    axes.set_xlabel("events")
+    axes.set_xlim(right=1.6 * max(counts))
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
     return svg_of(figure)
 
 
@@ -139,6 +141,7 @@ def sizes(tally: Tally, label: str) -> str:
     _log_bars(axes, tally.sizes[some], tally.counts[some])
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
+    _thousands(axes.yaxis)
     axes.set_xlabel(label)
     axes.set_ylabel(label.rsplit(" ", 1)[-1] + "s")
     return svg_of(figure)
@@ -150,8 +153,8 @@ def lorenz(items: Tally, users: Tally) -> str:
     figure, axes = figure_of(WIDTH, HEIGHT)
     for tally, name, color, line in ((items, "items", ACCENT, "-"), (users, "users", SECOND, "--")):
         if tally.total:
-            share, events = tally.lorenz()
-            axes.plot(100 * share, 100 * events, color=color, linestyle=line, linewidth=2, label=name)
+            people, events = tally.lorenz()
+            axes.plot(100 * people, 100 * events, color=color, linestyle=line, linewidth=2, label=name)
     axes.plot([0, 100], [0, 100], color=FAINT, linestyle=":", label="all alike")
     axes.set_xlabel("% of them, largest first")
     axes.set_ylabel("% of the events")
@@ -166,7 +169,7 @@ def _log_bars(axes: Any, names: np.ndarray, heights: np.ndarray) -> None:
     edges = np.geomspace(low, high * 1.0001, bars + 1)
     if low >= 1 and (names == np.round(names)).all():
         edges = np.unique(np.floor(np.geomspace(low, high + 1, bars + 1))) - 0.5
-    axes.hist(names, bins=edges, weights=heights, color=ACCENT, edgecolor="none")
+    axes.hist(names, bins=edges, weights=heights, color=ACCENT, edgecolor=ACCENT, linewidth=0.3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 

@@ -15,6 +15,7 @@ from lakerec.evaluation.drift import (
     psi_by_chance,
     quantile_groups,
 )
+from lakerec.reporting.words import number, share, small
 
 STABLE_WORD, MODERATE_WORD, SHIFTED_WORD = "stable", "moderate", "shifted"
 GROUPS = ("head", "torso", "tail")
@@ -99,8 +100,8 @@ def _psi(what: str, before: str, now: str, counts: np.ndarray) -> Change | None:
     sizes = counts.sum(axis=1)
     if not sizes.all() or counts.shape[1] < 2:
         return None
-    value, chance = population_stability_index(*counts), psi_by_chance(*map(int, sizes), counts.shape[1])
-    measure = f"PSI {value:.3f} (by chance up to {chance:.3f})"
+    value, chance = population_stability_index(*counts), psi_by_chance(int(sizes[0]), int(sizes[1]), counts.shape[1])
+    measure = f"PSI {small(value)} (chance: {small(chance)})"
     return Change(what, before, now, measure, reading_of_psi(value, chance))
 
 
@@ -110,7 +111,7 @@ def _columns(found: dict[Any, list[int]]) -> np.ndarray:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
+    return share(part / whole if whole else None)
 
 
 def _types(counts: Counts) -> Change | None:
@@ -139,8 +140,7 @@ def _values(counts: Counts) -> list[Change | None]:
     binned = np.stack([np.bincount(groups, weights=part) for part in table]).astype(np.int64)
     was, now = (f"median {values[np.searchsorted(np.cumsum(part), part.sum() / 2)]:g}" for part in table)
     statistic, p = kolmogorov_smirnov(*table)
-    shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
-    ks = Change("values, largest gap", was, now, f"KS {statistic:.3f} (p {shown})", reading_of_ks(statistic, p))
+    ks = Change("values, largest gap", was, now, f"KS {small(statistic)} (p: {small(p)})", reading_of_ks(statistic, p))
     return [_psi("values, by tenths", was, now, binned), ks]
 
 
@@ -164,10 +164,9 @@ def _unseen(counts: Counts) -> list[Change | None]:
         now = sum(row.now for row in table)
         new = [row for row in table if not row.before]
         if now:
-            events, number = sum(row.now for row in new), sum(row.met for row in new)
-            share, kind = events / now, what.split()[2]
-            reading = STABLE_WORD if share < MODERATE else MODERATE_WORD if share < SHIFTED else SHIFTED_WORD
-            rows.append(Change(what, "–", _share(events, now), f"{number:,} new {kind}", reading))
+            events, met, kind = sum(row.now for row in new), sum(row.met for row in new), what.split()[2]
+            reading = reading_of_psi(events / now, 0)
+            rows.append(Change(what, "–", _share(events, now), f"{number(met)} new {kind}", reading))
     return rows
 
 

@@ -99,7 +99,9 @@ def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
         axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=name)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=10, ncols=3, handletextpad=0.2)
+    axes.spines[:].set_visible(False)
+    if shown:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=10, ncols=3, handletextpad=0.2)
     return svg_of(figure)
 
 

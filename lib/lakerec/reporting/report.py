@@ -13,23 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from lakerec.columns import Metrics, Models
 from lakerec.reporting import data_plots, plots
 from lakerec.reporting.data_page import FEW, DataPage, Distributions
+from lakerec.reporting.words import BOT_WORDS, SLICES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
     Metrics.NDCG: "NDCG", Metrics.HIT_RATE: "HR", Metrics.RECALL: "recall", Metrics.PRECISION: "precision",
     Metrics.F1: "F1", Metrics.MRR: "MRR", Metrics.COVERAGE: "coverage",
 }  # fmt: skip
-
-SLICES = {
-    "cold_items": "Targets with at most five earlier events",
-    "sparse_users": "Users with at most ten earlier events",
-}
-UNITS = {
-    "clean": ("events", "events"), "featurize": ("events", "interactions"), "embed": ("texts", "item vectors"),
-    "train": ("interactions", "models"), "evaluate": ("users", "ranked items"), "promote": ("model", "promoted"),
-    "recommend": ("users", "recommendations"),
-}  # fmt: skip
-"""What a stage counts, in and out; rows where not named."""
 
 
 @dataclass
@@ -74,12 +64,14 @@ def render(data: ReportData, path: Path) -> Path:
         loader=PackageLoader("lakerec.reporting", "."), autoescape=select_autoescape(), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters.update(number=number, share=share, minutes=minutes)
     whole = table_of(data.metrics)
     html = environment.get_template("report.html").render(
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
-        seeds=_seeds(data.metrics), few=FEW, bots_looked_for=data.bots_looked_for, **_words(data.page.kept),
+        seeds=_seeds(data.metrics), few=FEW, bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for,
+        **_words(data.page.kept),
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
@@ -100,10 +92,10 @@ def _words(kept: Distributions) -> dict[str, str]:
     day, hour = divmod(int(kept.hours.argmax()), kept.hours.shape[1])
     numbers = sum(kept.values.values())
     below = sum(count for value, count in kept.values.items() if value <= 0)
-    note = f"{below / numbers:.1%} are 0 or less" if below else ""
+    note = f"{share(below / numbers)} are 0 or less" if below else ""
     return {
         "period": f"{kept.first:%Y-%m-%d} to {kept.last:%Y-%m-%d}",
-        "busiest": f"{data_plots.DAYS[day]} {hour}:00 UTC, {int(kept.hours.max()):,} events",
+        "busiest": f"{data_plots.DAYS[day]} {hour}:00 UTC, {number(int(kept.hours.max()))} events",
         "values_note": note,
     }
 

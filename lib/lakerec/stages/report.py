@@ -16,6 +16,7 @@ from lakerec.errors import ConfigError
 from lakerec.reporting.data_page import DataPage
 from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
+from lakerec.reporting.words import number, share
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
@@ -104,16 +105,16 @@ def data_page(context: Context, inputs: Inputs) -> DataPage:
 def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], page: DataPage) -> dict[str, str]:
     """Tiles: label → value, of what models learn from."""
     interactions = context.lake.read(Tables.INTERACTIONS, inputs.get(Tables.INTERACTIONS))
-    users = interactions.groupBy(C.USER).agg(F.count("*").alias(C.EVENTS), F.countDistinct(C.ITEM).alias(C.ITEMS))
-    number, events, pairs = users.agg(F.count("*"), F.sum(C.EVENTS), F.sum(C.ITEMS)).collect()[0]
+    each = interactions.groupBy(C.USER).agg(F.count("*").alias(C.EVENTS), F.countDistinct(C.ITEM).alias(C.ITEMS))
+    users, events, pairs = each.agg(F.count("*"), F.sum(C.EVENTS), F.sum(C.ITEMS)).collect()[0]
     items = context.lake.read(Tables.ITEM_INDEX, inputs.get(Tables.ITEM_INDEX)).count()
     return {
-        "users": f"{number:,}",
-        "items": f"{items:,}",
-        "interactions": f"{events or 0:,}",
-        "sessions": f"{page.kept.sessions.number:,}",
-        "density": f"{(pairs or 0) / max(1, number * items):.2%}",
-        "test users": f"{int(rows['evaluate']['details']['users']):,}",
+        "users": number(users),
+        "items": number(items),
+        "interactions": number(events or 0),
+        "sessions": number(page.kept.sessions.number),
+        "density": share((pairs or 0) / max(1, users * items)),
+        "test users": number(int(rows["evaluate"]["details"]["users"])),
     }
 
 

@@ -63,11 +63,15 @@ def refused(context: Context, inputs: Inputs, rows_in: dict[str, int]) -> list[d
     return [
         {
             **row,
-            "example": mask(row["example"] or "")[:EXAMPLE],
+            "example": shorten(mask(row["example"] or "")),
             "share": row["rows"] / rows_in[row[C.SOURCE]] if rows_in.get(row[C.SOURCE]) else None,
         }
         for row in found
     ]
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= EXAMPLE else f"{text[: EXAMPLE - 1]}…"
 
 
 def tags(events: DataFrame, whole: int) -> list[dict[str, Any]]:

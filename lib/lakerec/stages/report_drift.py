@@ -101,6 +101,8 @@ def _refused(context: Context, newest: Row | None) -> tuple[tuple[int, int], tup
         return None
     is_newest: Column = F.col(C.BATCH_ID) == newest[C.BATCH_ID]
     rows = batches(context).where(F.col(C.SOURCE) == Sources.EVENTS).groupBy(is_newest.alias(NOW))
-    found = {row[NOW]: row for row in rows.agg(F.sum("rows_quarantined").alias("bad"), F.sum("rows_in").alias("all")).collect()}
+    found = {
+        row[NOW]: row for row in rows.agg(F.sum("rows_quarantined").alias("bad"), F.sum("rows_in").alias("all")).collect()
+    }
     before, now = ((found[part]["bad"], found[part]["all"] - found[part]["bad"]) for part in (False, True))
     return before, now

@@ -31,16 +31,15 @@ def number(value: int) -> str:
 def share(value: float | None) -> str:
     """In per cent, with as many digits as a small one needs to differ from none; a dash where there is no whole.
 
-    >>> [share(value) for value in (None, 0, 0.00001, 0.0027, 0.25, 1)]
+    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (None, 0, 0.00001, 0.0027, 0.25, 1)]
     ['–', '0 %', '< 0.01 %', '0.27 %', '25.0 %', '100 %']
     """
     if value is None:
         return "–"
-    if value in (0, 1):
-        return f"{value:.0%}".replace("%", " %")
-    if value < 0.0001:
-        return "< 0.01 %"
-    return f"{value:.2%}".replace("%", " %") if value < 0.01 else f"{value:.1%}".replace("%", " %")
+    if 0 < value < 0.0001:
+        return "<\N{NO-BREAK SPACE}0.01\N{NO-BREAK SPACE}%"
+    digits = 0 if value in (0, 1) else 2 if value < 0.01 else 1
+    return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def small(value: float) -> str:

@@ -19,6 +19,8 @@ KEY, ROWS = "key", "rows"
 """Names of the value and of the count in what `counts_by` gives."""
 MOST = 5_000
 """Values of a key that are collected, the most frequent ones: thirteen years of days, two digits of any number."""
+NO_TYPE = "(none)"
+"""Stands for a missing event type."""
 SET, PLACE = "_set", "_place"
 
 

@@ -12,7 +12,7 @@ from lakerec.columns import Sources, Tables
 from lakerec.reporting.data_page import Drift
 from lakerec.reporting.drift_table import Counts, Met, changes
 from lakerec.stages.base import Context, Inputs
-from lakerec.stages.counting import KEY, by_value, counts_by, utc, value_bin
+from lakerec.stages.counting import KEY, NO_TYPE, by_value, counts_by, utc, value_bin
 from lakerec.stages.report_arrivals import ARRIVED, batches
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _counts(marked: DataFrame) -> Counts:
     found = counts_by(
         marked,
         {
-            "all": F.lit(0), "types": F.coalesce(C.EVENT_TYPE, F.lit("")), "hours": F.hour(C.EVENT_TIME),
+            "all": F.lit(0), "types": F.coalesce(C.EVENT_TYPE, F.lit(NO_TYPE)), "hours": F.hour(C.EVENT_TIME),
             "values": value_bin(),
         },
         before=F.count("*") - now, now=now,

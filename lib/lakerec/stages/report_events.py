@@ -12,12 +12,10 @@ from lakerec.columns import Tables
 from lakerec.evaluation.tallies import Tally
 from lakerec.reporting.data_page import Distributions
 from lakerec.stages.base import Context, Inputs
-from lakerec.stages.counting import KEY, ROWS, by_value, counts_by, sizes, utc, value_bin
+from lakerec.stages.counting import KEY, NO_TYPE, ROWS, by_value, counts_by, sizes, utc, value_bin
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-NO_TYPE = "(none)"
 
 
 def distributions(context: Context, inputs: Inputs) -> Distributions:
@@ -27,7 +25,7 @@ def distributions(context: Context, inputs: Inputs) -> Distributions:
     counted = counts_by(
         events,
         {
-            "all": F.lit(0), "types": F.col(C.EVENT_TYPE), "days": F.to_date(C.EVENT_TIME),
+            "all": F.lit(0), "types": F.coalesce(C.EVENT_TYPE, F.lit(NO_TYPE)), "days": F.to_date(C.EVENT_TIME),
             "hours": F.weekday(C.EVENT_TIME) * 24 + F.hour(C.EVENT_TIME), "values": value_bin(),
         },
         known=F.count(C.USER_ID), first=F.unix_micros(F.min(C.EVENT_TIME)), last=F.unix_micros(F.max(C.EVENT_TIME)),
@@ -44,7 +42,7 @@ def distributions(context: Context, inputs: Inputs) -> Distributions:
         strangers=whole[ROWS] - whole["known"],
         first=utc(whole["first"]),
         last=utc(whole["last"]),
-        types={row[KEY] or NO_TYPE: row[ROWS] for row in sorted(counted["types"], key=lambda row: -row[ROWS])},
+        types={row[KEY]: row[ROWS] for row in sorted(counted["types"], key=lambda row: -row[ROWS])},
         days={row[KEY]: row[ROWS] for row in counted["days"]},
         hours=hours.reshape(7, 24),
         values={value: rows for value, (rows,) in by_value(counted["values"], ROWS).items()},

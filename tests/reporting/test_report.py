@@ -73,12 +73,12 @@ def test_it_renders_with_the_least_there_can_be(tmp_path):
         "There is nothing to compare", "Nothing was recommended yet", "All events are of one type, view",
     ):  # fmt: skip
         assert said in text_of(page)
-    assert page.count("<svg") == 1, "one plot, of the models: nothing else has anything to show"
+    assert page.count("<svg") == page.count("<figure") == 1, "one plot, of the models: nothing else has anything to show"
 
 
 def test_the_data_page_says_what_came_in_what_was_refused_and_who_was_marked(page):
     text = text_of(page)
-    assert "1,300 rows of events came in from 3 files, the last ones on 2025-07-01 at 06:30 UTC" in text
+    assert "1,300 rows of events came in from 3 files, the last on 2025-07-01 at 06:30 UTC" in text
     assert "1,250 were good (96.2 %), 7 refused, 43 repeats of rows that were there." in text
     assert "item_id_missing events 7 0.54 %" in text and "cancellation 12 1.0 %" in text
     assert "1 user was marked as bot , with 90 events" in text.replace("bot,", "bot ,")
@@ -88,14 +88,11 @@ def test_the_data_page_says_what_came_in_what_was_refused_and_who_was_marked(pag
 def test_the_data_page_says_how_it_is_distributed(page):
     text = text_of(page)
     assert "3 users and 4 items; 50.0 % of all possible pairs were met" in text
-    assert (
-        "1 of the items (25.0 %) have no event. 1 (25.0 %) have no title but their id. 25.0 % of the events have no user"
-        in text
-    )
+    assert "1 item has no event (25.0 %). 1 has no title (25.0 %). 25.0 % of the events have no user" in text
     assert "a user 3 300 500 500 500 0 %" in text, "number, median, 90 %, 99 %, most, those with five events or fewer"
     assert "Half of the 200 sessions are over within a minute, nine of ten within 13 minutes" in text
     assert "strongest: Wed 9:00 UTC, 700 events" in text and "0.50 % are 0 or less" in text
-    assert page.count("<svg") == 12, "models, curves, map, and nine of the data"
+    assert page.count("<svg") == page.count("<figure") == 12, "models, curves, map, and nine of the data"
 
 
 def test_what_moved_is_said_in_words_and_marked_by_more_than_colour(tmp_path, page):

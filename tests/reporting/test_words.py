@@ -66,14 +66,14 @@ def test_a_long_log_is_shown_by_weeks_with_the_quiet_ones_between():
     assert (list(short.values()), unit) == ([2, 0, 1], "day")
 
 
-@pytest.mark.parametrize(
-    "name", [None, "types", "time", "hours", "values", "users", "items", "sessions", "minutes", "lorenz"]
-)
-def test_a_plot_is_drawn_where_there_is_something_to_show(name):
-    whole = data_plots.plots_of(pages.data_page())
-    assert not data_plots.plots_of(pages.data_page(kept=pages.nothing()))
-    if name is not None:
-        assert whole[name].startswith("<svg") and "currentColor" in whole[name]
+def test_a_plot_is_drawn_where_there_is_something_to_show():
+    made = data_plots.plots_of(pages.distributions())
+    assert [plot.title for plot in made] == [
+        "Events over time", "When in the week", "Types of events", "Values", "How active users are", "How popular items are",
+        "How long sessions are", "How long sessions last", "Who has the events",
+    ]  # fmt: skip
+    assert all(plot.svg.startswith("<svg") and "currentColor" in plot.svg for plot in made)
+    assert data_plots.plots_of(pages.nothing()) == []
 
 
 @pytest.mark.parametrize(

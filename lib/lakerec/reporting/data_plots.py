@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 
 from lakerec.evaluation.tallies import Tally
-from lakerec.reporting.data_page import DataPage, Distributions
+from lakerec.reporting.data_page import Distributions
 from lakerec.reporting.plots import ACCENT, FAINT, SECOND, figure_of, styled, svg_of
 from lakerec.reporting.words import number, share
 
@@ -26,32 +27,57 @@ LONG = 18
 """Characters of a name that an axis shows."""
 
 
-def plots_of(data: DataPage) -> dict[str, str]:
-    """Name → SVG, of those that have something to show."""
-    kept = data.kept
-    made = {}
+@dataclass(frozen=True)
+class Plot:
+    """A plot with its title and a word on how to read it."""
+
+    title: str
+    note: str
+    svg: str
+
+
+def plots_of(kept: Distributions) -> list[Plot]:
+    """Those that have something to show."""
+    made = list(_over_time(kept))
     if len(kept.types) > 1:
-        made["types"] = event_types(kept.types)
-    by_time, unit = kept.by_time
-    if len(by_time) > 1:
-        made["time"] = over_time(by_time, f"events a {unit}")
-    if kept.has_hours:
-        made["hours"] = week(kept.hours)
+        made.append(Plot("Types of events", "", event_types(kept.types)))
     if len(kept.values) > 1:
-        made["values"] = values(kept.values)
-    for name, tally, label in _tallies(kept):
+        made.append(Plot("Values", _at_most_zero(kept.values), values(kept.values)))
+    for title, note, tally, label in _tallies(kept):
         if np.count_nonzero(tally.sizes) > 1:
-            made[name] = sizes(tally, label)
+            made.append(Plot(title, note, sizes(tally, label)))
     if kept.items.total and kept.items.number > 1:
-        made["lorenz"] = lorenz(kept.items, kept.users)
+        made.append(
+            Plot("Who has the events", "the further from the dotted line, the more unequal", lorenz(kept.items, kept.users))
+        )
     return made
 
 
-def _tallies(kept: Distributions) -> list[tuple[str, Tally, str]]:
+def _over_time(kept: Distributions) -> Iterator[Plot]:
+    by_time, unit = kept.by_time
+    if len(by_time) > 1:
+        note = "the first and the last may be cut short"
+        yield Plot("Events over time", note, over_time(by_time, f"events a {unit}"))
+    if kept.has_hours:
+        day, hour = divmod(int(kept.hours.argmax()), kept.hours.shape[1])
+        note = f"strongest: {DAYS[day]} {hour}:00 UTC, {number(int(kept.hours.max()))} events"
+        yield Plot("When in the week", note, week(kept.hours))
+
+
+def _at_most_zero(counts: Mapping[float, int]) -> str:
+    """Which values a logarithmic axis leaves out."""
+    below = sum(count for value, count in counts.items() if value <= 0)
+    return f"{share(below / sum(counts.values()))} are 0 or less" if below else ""
+
+
+def _tallies(kept: Distributions) -> list[tuple[str, str, Tally, str]]:
+    both = "both axes logarithmic"
     return [
-        ("users", kept.users, "events of a user"), ("items", kept.items, "events of an item"),
-        ("sessions", kept.sessions, "events of a session"), ("minutes", kept.minutes, "minutes of a session"),
-    ]  # fmt: skip
+        ("How active users are", both, kept.users, "events of a user"),
+        ("How popular items are", both, kept.items, "events of an item"),
+        ("How long sessions are", f"in events; {both}", kept.sessions, "events of a session"),
+        ("How long sessions last", f"those of a minute or more; {both}", kept.minutes, "minutes of a session"),
+    ]
 
 
 @styled
@@ -141,7 +167,7 @@ def sizes(tally: Tally, label: str) -> str:
     _log_bars(axes, tally.sizes[some], tally.counts[some])
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
-    _thousands(axes.yaxis)
+    _log_ticks(axes.yaxis, 1, float(tally.counts[some].max()))
     axes.set_xlabel(label)
     axes.set_ylabel(label.rsplit(" ", 1)[-1] + "s")
     return svg_of(figure)
@@ -171,8 +197,21 @@ def _log_bars(axes: Any, names: np.ndarray, heights: np.ndarray) -> None:
         edges = np.unique(np.floor(np.geomspace(low, high + 1, bars + 1))) - 0.5
     axes.hist(names, bins=edges, weights=heights, color=ACCENT, edgecolor=ACCENT, linewidth=0.3)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    _log_ticks(axes.xaxis, low, high)
+
+
+def _log_ticks(axis: Any, low: float, high: float) -> None:
+    """Plain numbers at powers of ten; where there are few of these, also at twice and five times."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _thousands(axis: Any) -> None:
+    """Whole numbers with commas."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from lakerec.evaluation.drift import (
     MODERATE,
@@ -158,14 +159,16 @@ def _popularity(counts: Counts) -> Change | None:
 
 
 def _unseen(counts: Counts) -> list[Change | None]:
-    """Share of what came last that is about items, and by users, that were never met before."""
+    """Share of what came last that is about items, and by users, that were never met before, read at the lower end of its
+    95 % interval (Wilson)."""
     rows: list[Change | None] = []
     for what, table in (("events on items not met before", counts.items), ("events of users not met before", counts.users)):
         now = sum(row.now for row in table)
         new = [row for row in table if not row.before]
         if now:
             events, met, kind = sum(row.now for row in new), sum(row.met for row in new), what.split()[2]
-            reading = reading_of_psi(events / now, 0)
+            surely = stats.binomtest(events, now).proportion_ci(method="wilson").low
+            reading = reading_of_psi(surely, 0)
             rows.append(Change(what, "–", _share(events, now), f"{number(met)} new {kind}", reading))
     return rows
 

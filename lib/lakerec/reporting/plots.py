@@ -94,7 +94,8 @@ def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
     palette = [ACCENT, SECOND, "#3aa66f", "#b65fcf", "#d1495b", "#c9a227"]
     of = np.asarray(groups)
     rest = ~np.isin(of, shown)
-    axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other" if shown else "items")
+    if rest.any():
+        axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other")
     for name, color in zip(shown, palette, strict=False):
         axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=name)
     axes.set_xticks([])

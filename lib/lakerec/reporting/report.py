@@ -11,8 +11,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lakerec.columns import Metrics, Models
-from lakerec.reporting import data_plots, plots
-from lakerec.reporting.data_page import FEW, DataPage, Distributions
+from lakerec.reporting import plots
+from lakerec.reporting.data_page import FEW, DataPage
+from lakerec.reporting.data_plots import plots_of
 from lakerec.reporting.words import BOT_WORDS, SLICES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
@@ -70,8 +71,9 @@ def render(data: ReportData, path: Path) -> Path:
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
-        seeds=_seeds(data.metrics), few=FEW, bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for,
-        **_words(data.page.kept),
+        seeds=_seeds(data.metrics), data_plots=plots_of(data.page.kept), few=FEW, bot_words=BOT_WORDS,
+        bots_looked_for=data.bots_looked_for,
+        period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
@@ -85,19 +87,6 @@ def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any
     found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - {"all"}
     tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
     return [(SLICES.get(name, name), table) for name, table in tables.items()]
-
-
-def _words(kept: Distributions) -> dict[str, str]:
-    """Period, busiest hour of the week, and which values are not in their plot."""
-    day, hour = divmod(int(kept.hours.argmax()), kept.hours.shape[1])
-    numbers = sum(kept.values.values())
-    below = sum(count for value, count in kept.values.items() if value <= 0)
-    note = f"{share(below / numbers)} are 0 or less" if below else ""
-    return {
-        "period": f"{kept.first:%Y-%m-%d} to {kept.last:%Y-%m-%d}",
-        "busiest": f"{data_plots.DAYS[day]} {hour}:00 UTC, {number(int(kept.hours.max()))} events",
-        "values_note": note,
-    }
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -122,7 +111,6 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
             [row["model"] for row in ndcg], [row["value"] for row in ndcg], [row["ci_low"] for row in ndcg],
             [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
         ),
-        **data_plots.plots_of(data.page),
     }  # fmt: skip
     if any(data.curves.values()):
         made["curves"] = plots.learning_curves(data.curves)

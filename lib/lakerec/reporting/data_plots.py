@@ -11,7 +11,7 @@ import numpy as np
 
 from lakerec.evaluation.tallies import Tally
 from lakerec.reporting.data_page import Distributions
-from lakerec.reporting.plots import ACCENT, FAINT, SECOND, figure_of, styled, svg_of
+from lakerec.reporting.plots import ACCENT, FAINT, SECOND, figure_of, short, styled, svg_of
 from lakerec.reporting.words import number, share
 
 WIDTH, HEIGHT = 5.0, 2.9
@@ -23,8 +23,6 @@ PER_DECADE = 8
 """Bars between a number and ten times it: more would show that numbers were rounded to two digits."""
 TYPES = 8
 """Event types that have a bar of their own."""
-LONG = 18
-"""Characters of a name that an axis shows."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def event_types(types: Mapping[str, int]) -> str:
         rest = ordered[TYPES - 1 :]
         ordered = [*ordered[: TYPES - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
     whole = sum(types.values())
-    names = [name if len(name) <= LONG else f"{name[: LONG - 1]}…" for name, _ in reversed(ordered)]
+    names = [short(name) for name, _ in reversed(ordered)]
     figure, axes = figure_of(WIDTH, 0.3 + 0.4 * len(ordered))
     places = np.arange(len(names))
     counts = [count for _, count in reversed(ordered)]
@@ -205,7 +203,7 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
-    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_major_formatter(lambda value, _: f"{value:,g}" if value >= low else "")
     axis.set_minor_formatter(NullFormatter())
 
 

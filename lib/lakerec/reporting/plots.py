@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+LONG = 18
+"""Characters of a name that a plot shows."""
 INK = "#010203"
 """Stands for the text colour in matplotlib; becomes `currentColor` in the SVG."""
 WIDTH = 5.6
@@ -30,6 +32,10 @@ def figure_of(width: float, height: float) -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def short(name: str) -> str:
+    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
 
 
 def svg_of(figure: Any) -> str:
@@ -71,6 +77,8 @@ def bars_with_intervals(
 @styled
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """Training loss (left axis) and validation NDCG@10 (right axis) by epoch, of each named fit."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = figure_of(WIDTH, 3.0)
     right = axes.twinx()
     right.spines["right"].set_visible(True)
@@ -80,6 +88,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         axes.plot(epochs, [point["loss"] for point in points], color=FAINT, linestyle="--")
         right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85, marker="o", markersize=3)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("training loss (dashed)")
     right.set_ylabel("validation NDCG@10 (solid)")
     return svg_of(figure)
@@ -97,7 +106,7 @@ def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
     if rest.any():
         axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other")
     for name, color in zip(shown, palette, strict=False):
-        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=name)
+        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=short(name))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -5,7 +5,6 @@ import doctest
 import lakerec.errors as errors
 import lakerec.evaluation.metrics as metrics
 import lakerec.language.batching as batching
-import lakerec.stages.report as report
 import numpy as np
 import pytest
 from lakerec.evaluation.intervals import bootstrap_interval
@@ -74,7 +73,7 @@ def test_interval_of_nothing_is_not_a_number():
     assert all(np.isnan(bootstrap_interval(np.zeros(0), 100, 1)))
 
 
-@pytest.mark.parametrize("module", [metrics, batching, errors, report])
+@pytest.mark.parametrize("module", [metrics, batching, errors])
 def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(module, extraglobs={"np": np})
     assert tried and not failed

@@ -6,41 +6,17 @@ import numpy as np
 import pytest
 from lakerec.columns import Metrics
 from lakerec.reporting import plots
-from lakerec.reporting.report import ReportData, render, table_of
+from lakerec.reporting.data_page import Bots
+from lakerec.reporting.report import render, table_of
 
-NASTY = "<script>alert('x')</script> & Sons"
-
-
-def metric(model, name, value, part="all", interval=0.01):
-    low, high = (None, None) if interval is None else (value - interval, value + interval)
-    return {"model": model, "slice": part, "metric": name, "k": 10, "value": value, "ci_low": low, "ci_high": high, "n": 50}
+from tests import pages
+from tests.pages import made, metric
 
 
-def made(**changed):
-    values = {"ease": 0.07, "blend": 0.12}
-    rows = [
-        metric(model, name, value, interval=None if name == Metrics.COVERAGE else 0.01)
-        for model, value in values.items()
-        for name in Metrics.ALL
-    ]
-    rows += [metric("ease", name, 0.01, "cold_items") for name in Metrics.ALL if name != Metrics.COVERAGE]
-    rows += [metric("blend", Metrics.NDCG, value, f"seed_{n}") for n, value in enumerate((0.11, 0.13), start=1)]
-    rows += [metric("blend", Metrics.NDCG, 0.12, "seeds")]
-    whole = {
-        "name": "shop", "k": 10, "protocol": "leave last out", "period": "2025-01-01 to 2025-06-30",
-        "made_at": "2026-01-01 00:00 UTC", "metrics": rows,
-        "chosen": "blend",
-        "promotion": {"promoted": False, "model": "blend", "version": "2", "reasons": ["0.1200 is not above 0.1300"]},
-        "weights": {"ease": 0.5, "sequence": 1.0, "content": 0.0},
-        "curves": {"sequence": [{"epoch": 1, "loss": 3.0, "value": 0.1}, {"epoch": 2, "loss": 2.0, "value": 0.12}]},
-        "figures": {"users": "1,234"},
-        "quarantine": [{"reason": "item_id_missing", "source": "events", "rows": 7, "example": NASTY}],
-        "stages": [], "examples": [
-            {"user": NASTY, "history": [NASTY], "items": [{"rank": 1, "title": NASTY, "reason": f"because of {NASTY}"}]}
-        ],
-        "events_per_user": np.array([1, 5, 9]), "map_points": np.eye(4)[:, :2], "map_groups": [NASTY, "a", "a", ""],
-    }  # fmt: skip
-    return ReportData(**{**whole, **changed})
+def text_of(page):
+    """What a reader sees, on one line."""
+    whole = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", whole).split())
 
 
 @pytest.fixture
@@ -49,7 +25,7 @@ def page(tmp_path):
 
 
 def test_the_headline_names_the_chosen_model_and_the_gates_decision(page):
-    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    text = text_of(page)
     assert "blend , chosen on validation, reaches NDCG@10 0.1200 (95 % interval 0.1100 to 0.1300) on the test users" in text
     assert "The gate refused blend (version 2): 0.1200 is not above 0.1300" in text
     assert "Targets with at most five earlier events (50 users)" in text
@@ -58,7 +34,7 @@ def test_the_headline_names_the_chosen_model_and_the_gates_decision(page):
 
 def test_the_headline_is_what_validation_chose_though_the_test_likes_another_more(tmp_path):
     page = render(made(chosen="ease"), tmp_path / "report.html").read_text()
-    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    text = text_of(page)
     assert "ease , chosen on validation, reaches NDCG@10 0.0700" in text
     assert '<tr class="best"><td>ease</td>' in page and '<tr class="best"><td>blend</td>' not in page
 
@@ -74,7 +50,7 @@ def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_
 
 def test_data_cannot_become_markup(page):
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 5
+    assert page.count("&lt;script&gt;") >= 6
 
 
 def test_the_page_fetches_nothing(page):
@@ -85,10 +61,59 @@ def test_the_page_fetches_nothing(page):
 def test_it_renders_with_the_least_there_can_be(tmp_path):
     least = made(
         metrics=[metric("popular", name, 0.0, interval=None if name == Metrics.COVERAGE else 0.0) for name in Metrics.ALL],
-        chosen="popular", promotion={}, weights={}, curves={}, quarantine=[], examples=[], map_points=None, map_groups=[],
-        events_per_user=np.array([1]),
+        chosen="popular", promotion={}, weights={}, curves={}, examples=[], map_points=None, map_groups=[], stages=[],
+        page=pages.data_page(
+            arrivals=[], batches=[], refused=[], tags=[], bots=Bots(), kept=pages.nothing(), drift=None
+        ),
+        bots_looked_for=False,
     )  # fmt: skip
-    assert "None: every row that came in was usable" in render(least, tmp_path / "report.html").read_text()
+    page = render(least, tmp_path / "report.html").read_text()
+    for said in (
+        "None: every row that came in was usable", "Nobody was looked for", "There are no sessions: no event has a user",
+        "There is nothing to compare", "Nothing was recommended yet", "All events are of one type, view",
+    ):  # fmt: skip
+        assert said in text_of(page)
+    assert page.count("<svg") == page.count("<figure") == 1, "one plot, of the models: nothing else has anything to show"
+
+
+def test_the_data_page_says_what_came_in_what_was_refused_and_who_was_marked(page):
+    text = text_of(page)
+    assert "1,300 rows of events came in from 3 files, the last on 2025-07-01 at 06:30 UTC" in text
+    assert "1,250 were good (96.2 %), 7 refused, 43 repeats of rows that were there." in text
+    assert "item_id_missing events 7 0.54 %" in text and "cancellation 12 1.0 %" in text
+    assert "1 user was marked as bot , with 90 events" in text.replace("bot,", "bot ,")
+    assert "events a minute 1 90" in text and "xxx@xxxxxxx.xxx 90 9 1 events a minute, user agent" in text
+
+
+def test_the_data_page_says_how_it_is_distributed(page):
+    text = text_of(page)
+    assert "3 users and 4 items; 50.0 % of all possible pairs were met" in text
+    assert "1 item has no event (25.0 %). 1 has no title (25.0 %). 25.0 % of the events have no user" in text
+    assert "a user 3 300 500 500 500 0 %" in text, "number, median, 90 %, 99 %, most, those with five events or fewer"
+    assert "Half of the 200 sessions are over within a minute, nine of ten within 13 minutes" in text
+    assert "strongest: Wed 9:00 UTC, 700 events" in text and "0.50 % are 0 or less" in text
+    assert page.count("<svg") == page.count("<figure") == 12, "models, curves, map, and nine of the data"
+
+
+def test_what_moved_is_said_in_words_and_marked_by_more_than_colour(tmp_path, page):
+    text = text_of(page)
+    assert "(250 events against 1,000). 1 of 2 measures moved: events of users not met before (shifted)." in text
+    assert "● stable" in text and "■ shifted" in text
+    calm = made(page=pages.data_page(drift=pages.Drift("a against b", 1, 1, made().page.drift.changes[:1])))
+    assert "Nothing moved." in text_of(render(calm, tmp_path / "report.html").read_text())
+
+
+def test_a_part_without_users_and_one_that_nothing_was_found_in_say_so(tmp_path, page):
+    assert "Users with at most ten earlier events (no users)" in text_of(page)
+    rows = [row for row in made().metrics if row["slice"] != "cold_items"]
+    rows += [metric("ease", name, 0.0, "cold_items") for name in Metrics.ALL if name != Metrics.COVERAGE]
+    assert "No model has one of these targets among its first 10" in text_of(
+        render(made(metrics=rows), tmp_path / "report.html").read_text()
+    )
+
+
+def test_stages_say_what_they_count(page):
+    assert "featurize 1,200 events 900 interactions – – 1.0 gold/interactions v3" in text_of(page)
 
 
 def test_models_are_sorted_by_ndcg():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -230,6 +231,9 @@ def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
         "http://creativecommons.org", ""
     )
     assert "c1,p1,soon,1" not in page
+    seen = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.S)
+    assert "324 rows of events came in from 1 file" in seen and "User no. 0" in seen
+    assert not re.search(r"\bc\d+\b", seen), "no customer by id"
 
 
 @pytest.mark.slow

@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+LONG = 18
+"""Characters of a name that a plot shows."""
 INK = "#010203"
 """Stands for the text colour in matplotlib; becomes `currentColor` in the SVG."""
+WIDTH = 5.6
+"""Inches of a plot that stands alone: the widest whose letters can still be read on a telephone."""
 ACCENT, SECOND, FAINT = "#2f7ed8", "#e07b39", "#8a94a3"
 STYLE: Any = {
     "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -19,7 +23,8 @@ STYLE: Any = {
 }  # fmt: skip
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def figure_of(width: float, height: float) -> tuple[Any, Any]:
+    """A transparent figure, inches wide and high, and its axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -29,14 +34,19 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def short(name: str) -> str:
+    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
+
+
+def svg_of(figure: Any) -> str:
+    """The figure as an SVG element."""
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None})
     text = target.getvalue()
     return re.sub(r"^.*?<svg", "<svg", text, flags=re.S).replace(INK, "currentColor")
 
 
-def _styled(draw: Any) -> Any:
+def styled(draw: Any) -> Any:
     """Run a drawing function under our style."""
 
     def styled(*args: Any, **named: Any) -> str:
@@ -49,25 +59,27 @@ def _styled(draw: Any) -> Any:
     return styled
 
 
-@_styled
+@styled
 def bars_with_intervals(
     chosen: str, names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float], label: str
 ) -> str:
     """Horizontal bars, best on top, each with its 95 % interval; the chosen one stands out."""
     order = np.argsort(values)
-    figure, axes = _figure(7, 0.6 + 0.42 * len(names))
+    figure, axes = figure_of(WIDTH, 0.6 + 0.42 * len(names))
     middle = np.asarray(values)[order]
     spread = np.abs(np.stack([middle - np.asarray(lows)[order], np.asarray(highs)[order] - middle]))
     colors = [ACCENT if names[place] == chosen else FAINT for place in order]
     axes.barh([names[place] for place in order], middle, xerr=spread, color=colors, ecolor=INK, capsize=3, height=0.62)
     axes.set_xlabel(label)
-    return _svg(figure)
+    return svg_of(figure)
 
 
-@_styled
+@styled
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """Training loss (left axis) and validation NDCG@10 (right axis) by epoch, of each named fit."""
-    figure, axes = _figure(7, 3.2)
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = figure_of(WIDTH, 3.0)
     right = axes.twinx()
     right.spines["right"].set_visible(True)
     right.patch.set_alpha(0)
@@ -76,39 +88,31 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         axes.plot(epochs, [point["loss"] for point in points], color=FAINT, linestyle="--")
         right.plot(epochs, [point["value"] for point in points], color=ACCENT, alpha=0.85, marker="o", markersize=3)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("training loss (dashed)")
     right.set_ylabel("validation NDCG@10 (solid)")
-    return _svg(figure)
+    return svg_of(figure)
 
 
-@_styled
-def histogram(values: np.ndarray, label: str) -> str:
-    """How many users (or sessions) have so many events; logarithmic."""
-    figure, axes = _figure(7, 2.6)
-    top = max(2.0, float(values.max()))
-    axes.hist(values, bins=np.geomspace(1, top, 30), color=ACCENT)
-    axes.set_xscale("log")
-    axes.set_xlabel(label)
-    axes.set_ylabel("count")
-    return _svg(figure)
-
-
-@_styled
+@styled
 def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
     """Items in the plane, coloured by their most common categories."""
-    figure, axes = _figure(7, 4.6)
+    figure, axes = figure_of(WIDTH, 4.8)
     names, counts = np.unique(np.asarray(groups), return_counts=True)
     shown = [name for name in names[np.argsort(-counts)] if name][:6]
     palette = [ACCENT, SECOND, "#3aa66f", "#b65fcf", "#d1495b", "#c9a227"]
     of = np.asarray(groups)
     rest = ~np.isin(of, shown)
-    axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other" if shown else "items")
+    if rest.any():
+        axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other")
     for name, color in zip(shown, palette, strict=False):
-        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=name)
+        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=short(name))
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=10)
-    return _svg(figure)
+    axes.spines[:].set_visible(False)
+    if shown:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=10, ncols=3, handletextpad=0.2)
+    return svg_of(figure)
 
 
 def plane(vectors: np.ndarray) -> np.ndarray:

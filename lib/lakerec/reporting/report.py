@@ -12,6 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from lakerec.columns import Metrics, Models
 from lakerec.reporting import plots
+from lakerec.reporting.data_page import FEW, DataPage
+from lakerec.reporting.data_plots import plots_of
+from lakerec.reporting.words import BOT_WORDS, SLICES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
@@ -27,8 +30,6 @@ class ReportData:
     name: str
     k: int
     protocol: str
-    period: str
-    """First and last day of the events."""
     made_at: str
     metrics: list[dict[str, Any]]
     """Rows of eval/metrics at `k`."""
@@ -39,12 +40,12 @@ class ReportData:
     curves: dict[str, list[dict[str, float]]]
     figures: dict[str, str]
     """Label → value: users, items, events, …"""
-    quarantine: list[dict[str, Any]]
-    """reason, source, rows, example (masked)."""
     stages: list[dict[str, Any]]
     examples: list[dict[str, Any]]
-    """user, history (titles), items (rank, title, reason)."""
-    events_per_user: np.ndarray
+    """user (never an id), history (titles), items (rank, title, reason)."""
+    page: DataPage
+    """What the report says about the data."""
+    bots_looked_for: bool = True
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
 
@@ -64,20 +65,28 @@ def render(data: ReportData, path: Path) -> Path:
         loader=PackageLoader("lakerec.reporting", "."), autoescape=select_autoescape(), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters.update(number=number, share=share, minutes=minutes)
     whole = table_of(data.metrics)
-    slices = sorted({row["slice"] for row in data.metrics} - {"all"})
-    page = environment.get_template("report.html").render(
-        data=data, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
+    html = environment.get_template("report.html").render(
+        data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
-        columns=COLUMNS, titles=TITLES, plots=_plots(data, whole),
-        slices={name: table_of(data.metrics, name) for name in slices if not name.startswith("seed")},
-        seeds=_seeds(data.metrics),
+        columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
+        seeds=_seeds(data.metrics), data_plots=plots_of(data.page.kept), few=FEW, bot_words=BOT_WORDS,
+        bots_looked_for=data.bots_looked_for,
+        period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_text(page, encoding="utf-8")
+    staged.write_text(html, encoding="utf-8")
     staged.replace(path)
     return path
+
+
+def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Title and table of each part of the test users; no rows where nobody is in it."""
+    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - {"all"}
+    tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
+    return [(SLICES.get(name, name), table) for name, table in tables.items()]
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,7 +111,6 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
             [row["model"] for row in ndcg], [row["value"] for row in ndcg], [row["ci_low"] for row in ndcg],
             [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
         ),
-        "users": plots.histogram(data.events_per_user, "events of a user (log scale)"),
     }  # fmt: skip
     if any(data.curves.values()):
         made["curves"] = plots.learning_curves(data.curves)

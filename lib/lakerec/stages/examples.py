@@ -16,18 +16,20 @@ LAST = 5
 
 
 def examples(context: Context, inputs: Inputs, users: int = USERS) -> list[dict[str, Any]]:
-    """For the first users by index who have a list: user, history (newest titles) and items (rank, title, reason)."""
+    """For the first users by index who have a list: user (id), number (in the index), history (newest titles) and items
+    (rank, title, reason)."""
     lake = context.lake
     lists = lake.read(Tables.RECOMMENDATIONS, inputs.get(Tables.RECOMMENDATIONS))
     index = lake.read(Tables.USER_INDEX)
     chosen = lists.select(C.USER_ID).distinct().join(index, on=C.USER_ID, how="inner").orderBy(C.USER).limit(users)
     items = lake.read(Tables.ITEMS).select(C.ITEM_ID, C.TITLE)
     rows = lists.join(F.broadcast(chosen), on=C.USER_ID, how="inner").join(items, on=C.ITEM_ID, how="left")
-    shown = rows.orderBy(C.USER, C.RANK).select(C.USER_ID, C.RANK, C.TITLE, C.REASON, C.ITEM_ID).collect()
+    shown = rows.orderBy(C.USER, C.RANK).select(C.USER, C.USER_ID, C.RANK, C.TITLE, C.REASON, C.ITEM_ID).collect()
     met = _histories(context, [row[C.USER_ID] for row in chosen.collect()])
     return [
         {
             "user": user,
+            "number": number,
             "history": met.get(user, []),
             "items": [
                 {"rank": row[C.RANK], "title": row[C.TITLE] or row[C.ITEM_ID], "reason": row[C.REASON]}
@@ -35,7 +37,7 @@ def examples(context: Context, inputs: Inputs, users: int = USERS) -> list[dict[
                 if row[C.USER_ID] == user
             ],
         }
-        for user in dict.fromkeys(row[C.USER_ID] for row in shown)
+        for user, number in dict.fromkeys((row[C.USER_ID], row[C.USER]) for row in shown)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,19 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.columns import Splits, Tables
+from lakerec.columns import Tables
 from lakerec.errors import ConfigError
-from lakerec.models.data import Histories
+from lakerec.reporting.data_page import DataPage
 from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
+from lakerec.reporting.words import number, share
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
 from lakerec.stages.promote import best_by_validation, judged
+from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
+from lakerec.stages.report_drift import drift
+from lakerec.stages.report_events import distributions
 
 STAGES = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend")
 MAPPED_ITEMS = 4_000
@@ -55,23 +58,22 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
     metrics = context.lake.read(Tables.METRICS).where((F.col(C.RUN_ID) == rows["evaluate"]["run_id"]) & (F.col(C.K) == k))
     trained = rows["train"]["details"]
     points, groups = _map(context, inputs)
-    histories = arrays.known_until(context, inputs, Splits.TEST).histories
+    page = data_page(context, inputs)
     return ReportData(
         name=config.name,
         k=k,
         protocol=config.split.protocol.replace("_", " "),
-        period=_period(context),
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         metrics=[row.asDict() for row in metrics.collect()],
         chosen=best_by_validation(trained),
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
         curves=json.loads(trained["curves"]),
-        figures=_figures(context, inputs, rows, histories),
-        quarantine=refused(context),
+        figures=_figures(context, inputs, rows, page),
         stages=list(rows.values()),
-        examples=examples(context, inputs),
-        events_per_user=histories.lengths,
+        examples=_examples(context, inputs),
+        page=page,
+        bots_looked_for=config.clean.bots.looks,
         map_points=points,
         map_groups=groups,
     )
@@ -84,53 +86,41 @@ def _promotion(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {**details, "promoted": details["promoted"] == "true", "reasons": json.loads(details["reasons"])}
 
 
-def _period(context: Context) -> str:
-    """First and last day of the events that are kept."""
-    first, last = context.lake.read(Tables.EVENTS).agg(F.min(C.EVENT_TIME), F.max(C.EVENT_TIME)).first()  # type: ignore[misc]
-    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+def data_page(context: Context, inputs: Inputs) -> DataPage:
+    """What the report says about the data: a dozen passes, none of which collects a row a user, item or event."""
+    kept = distributions(context, inputs)
+    arrived = arrivals(context)
+    events = context.lake.read(Tables.EVENTS, inputs.get(Tables.EVENTS))
+    return DataPage(
+        arrivals=arrived,
+        batches=newest_batches(context),
+        refused=refused(context, inputs, {row[C.SOURCE]: row["rows_in"] for row in arrived}),
+        tags=tags(events, kept.events),
+        bots=bots(events),
+        kept=kept,
+        drift=drift(context, inputs, kept.first, kept.last),
+    )
 
 
-def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], histories: Histories) -> dict[str, str]:
-    """Tiles: label → value."""
-    lengths = histories.lengths
-    items = len(arrays.item_ids(context, inputs))
-    sessions = context.lake.read(Tables.EVENTS).agg(F.countDistinct(C.SESSION_ID)).first()[0]  # type: ignore[index]
-    users = np.repeat(np.arange(len(lengths)), lengths)
-    density = len(np.unique(users * items + histories.items)) / max(1, len(lengths) * items)
+def _figures(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]], page: DataPage) -> dict[str, str]:
+    """Tiles: label → value, of what models learn from."""
+    interactions = context.lake.read(Tables.INTERACTIONS, inputs.get(Tables.INTERACTIONS))
+    each = interactions.groupBy(C.USER).agg(F.count("*").alias(C.EVENTS), F.countDistinct(C.ITEM).alias(C.ITEMS))
+    users, events, pairs = each.agg(F.count("*"), F.sum(C.EVENTS), F.sum(C.ITEMS)).collect()[0]
+    items = context.lake.read(Tables.ITEM_INDEX, inputs.get(Tables.ITEM_INDEX)).count()
     return {
-        "users": f"{len(lengths):,}",
-        "items": f"{items:,}",
-        "interactions": f"{int(lengths.sum()):,}",
-        "sessions": f"{sessions:,}",
-        "density": f"{density:.2%}",
-        "test users": rows["evaluate"]["details"]["users"],
+        "users": number(users),
+        "items": number(items),
+        "interactions": number(events or 0),
+        "sessions": number(page.kept.sessions.number),
+        "density": share((pairs or 0) / max(1, users * items)),
+        "test users": number(int(rows["evaluate"]["details"]["users"])),
     }
 
 
-def refused(context: Context) -> list[dict[str, Any]]:
-    """Refused rows by source and reason, with one example whose letters and digits are masked."""
-    reason = F.explode(C.REASONS).alias("reason")
-    rows = context.lake.read(Tables.QUARANTINE).select(C.SOURCE, reason, C.RAW)
-    counted = rows.groupBy(C.SOURCE, "reason").agg(F.count("*").alias("rows"), F.min(C.RAW).alias("example"))
-    found = [row.asDict() for row in counted.orderBy(F.col("rows").desc(), "reason").collect()]
-    return [{**row, "example": mask(row["example"] or "")[:160]} for row in found]
-
-
-def mask(text: str) -> str:
-    """The shape of a row without its values: letters become x, digits 0; the names of a JSON object's columns stay.
-
-    >>> mask('{"id": "Ann-17"}')
-    '{"id": "xxx-00"}'
-    >>> mask("Ann-17,5")
-    'xxx-00,0'
-    """
-    try:
-        row = json.loads(text)
-    except ValueError:
-        row = None
-    if isinstance(row, dict):
-        return json.dumps({name: mask(f"{value}") for name, value in row.items()}, ensure_ascii=False)
-    return re.sub(r"\d", "0", re.sub(r"[^\W\d_]", "x", text))
+def _examples(context: Context, inputs: Inputs) -> list[dict[str, Any]]:
+    """Lists of some users, who are called by their number."""
+    return [{**example, "user": f"no. {example['number']}"} for example in examples(context, inputs)]
 
 
 def _map(context: Context, inputs: Inputs) -> tuple[np.ndarray | None, list[str]]:
@@ -152,7 +142,7 @@ STAGE = Stage(
     summary="one self-contained HTML page",
     reads=(
         Tables.METRICS, Tables.QUARANTINE, Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS,
-        Tables.RECOMMENDATIONS,
+        Tables.RECOMMENDATIONS, Tables.EVENTS, Tables.BRONZE_EVENTS, Tables.FILES, Tables.INTERACTIONS,
     ),
     sections=("report", "promote"),
     after=STAGES,

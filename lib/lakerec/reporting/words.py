@@ -1,0 +1,60 @@
+"""Figures and names in words, the same everywhere on the page."""
+
+from __future__ import annotations
+
+SLICES = {
+    "cold_items": "Targets with at most five earlier events",
+    "sparse_users": "Users with at most ten earlier events",
+}
+BOT_WORDS = {
+    "rate": "events a minute", "breadth": "different items a day", "regularity": "regular pauses",
+    "user_agent": "user agent",
+}  # fmt: skip
+"""What a reason of silver/events.bot_reasons looks at."""
+UNITS = {
+    "clean": ("events", "events"), "featurize": ("events", "interactions"), "embed": ("texts", "item vectors"),
+    "train": ("interactions", "models"), "evaluate": ("users", "ranked items"), "promote": ("model", "promoted"),
+    "recommend": ("users", "recommendations"),
+}  # fmt: skip
+"""What a stage counts, in and out; rows where not named."""
+
+
+def number(value: int) -> str:
+    """With commas.
+
+    >>> number(1234567)
+    '1,234,567'
+    """
+    return f"{value:,}"
+
+
+def share(value: float | None) -> str:
+    """In per cent, with as many digits as a small one needs to differ from none; a dash where there is no whole.
+
+    >>> [share(value).replace("\N{NO-BREAK SPACE}", " ") for value in (None, 0, 0.00001, 0.0027, 0.25, 1)]
+    ['–', '0 %', '< 0.01 %', '0.27 %', '25.0 %', '100 %']
+    """
+    if value is None:
+        return "–"
+    if 0 < value < 0.0001:
+        return "<\N{NO-BREAK SPACE}0.01\N{NO-BREAK SPACE}%"
+    digits = 0 if value in (0, 1) else 2 if value < 0.01 else 1
+    return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def small(value: float) -> str:
+    """Three digits.
+
+    >>> small(0.0004), small(0.0471)
+    ('< 0.001', '0.047')
+    """
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def minutes(whole: int) -> str:
+    """A time of so many whole minutes and maybe a part of one more.
+
+    >>> minutes(0), minutes(12)
+    ('a minute', '13 minutes')
+    """
+    return "a minute" if whole == 0 else f"{whole + 1:,} minutes"

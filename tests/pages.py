@@ -1,0 +1,101 @@
+"""A report's data, small enough to be read: what tests of the page start from."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+from lakerec.columns import Metrics
+from lakerec.evaluation.tallies import Tally
+from lakerec.reporting.data_page import Bots, DataPage, Distributions, Drift
+from lakerec.reporting.drift_table import Change
+from lakerec.reporting.report import ReportData
+
+NASTY = "<script>alert('x')</script> & Sons"
+ARRIVED = datetime(2025, 7, 1, 6, 30, tzinfo=UTC)
+
+
+def metric(model, name, value, part="all", interval=0.01, n=50):
+    low, high = (None, None) if interval is None else (value - interval, value + interval)
+    return {"model": model, "slice": part, "metric": name, "k": 10, "value": value, "ci_low": low, "ci_high": high, "n": n}
+
+
+def hours(*busy: tuple[int, int, int]) -> np.ndarray:
+    """Weekday, hour, events."""
+    whole = np.zeros((7, 24), dtype=np.int64)
+    for day, hour, events in busy:
+        whole[day, hour] = events
+    return whole
+
+
+def distributions(**changed: Any) -> Distributions:
+    """1,200 events of three users on four items, one of which nobody met."""
+    whole = {
+        "events": 1_200, "strangers": 300, "first": datetime(2025, 1, 1, tzinfo=UTC),
+        "last": datetime(2025, 6, 30, tzinfo=UTC), "types": {"view": 1_000, NASTY: 200},
+        "days": {date(2025, 1, 1): 600, date(2025, 6, 30): 600}, "hours": hours((2, 9, 700), (0, 17, 500)),
+        "values": {-1.0: 6, 1.0: 594, 2.5: 600}, "users": Tally.of([(100, 1), (300, 1), (500, 1)]),
+        "items": Tally.of([(0, 1), (200, 2), (800, 1)]), "sessions": Tally.of([(1, 100), (8, 100)]),
+        "minutes": Tally.of([(0, 100), (3, 60), (12, 40)]), "untitled": 1, "pairs": 6,
+    }  # fmt: skip
+    return Distributions(**{**whole, **changed})
+
+
+def nothing() -> Distributions:
+    """One event, without user, value or time of day."""
+    return distributions(
+        events=1, strangers=1, last=datetime(2025, 1, 1, tzinfo=UTC), types={"view": 1}, days={date(2025, 1, 1): 1},
+        hours=hours((2, 0, 1)), values={}, users=Tally.of([]), items=Tally.of([(1, 1)]), sessions=Tally.of([]),
+        minutes=Tally.of([]), untitled=0, pairs=0,
+    )  # fmt: skip
+
+
+def data_page(**changed: Any) -> DataPage:
+    figures = {
+        "files": 3, "rows_in": 1_300, "rows_out": 1_250, "rows_quarantined": 7, "rows_duplicate": 43, "rows_dropped": 0,
+        "arrived": ARRIVED,
+    }  # fmt: skip
+    listed = [{"user": "xxx@xxxxxxx.xxx", "events": 90, "items": 9, "days": 1, "reasons": ["rate", "user_agent"]}]
+    reasons = [{"reason": "rate", "users": 1, "events": 90}, {"reason": "user_agent", "users": 1, "events": 90}]
+    moved = [
+        Change("event types", "view 90.0 %", "view 80.0 %", "PSI 0.081 (chance: 0.010)", "stable"),
+        Change("events of users not met before", "–", "40.0 %", "12 new users", "shifted"),
+    ]
+    whole = {
+        "arrivals": [{"source": "events", "batches": 2, **figures}],
+        "batches": [{"source": "events", "batch_id": f"{n}23456789abcdef0", **figures} for n in (1, 2)],
+        "refused": [{"source": "events", "reason": "item_id_missing", "rows": 7, "share": 0.0054, "example": NASTY}],
+        "tags": [{"tag": "cancellation", "rows": 12, "share": 0.01}], "bots": Bots(1, 90, reasons, listed),
+        "kept": distributions(), "drift": Drift("The last batch against all before it", 1_000, 250, moved),
+    }  # fmt: skip
+    return DataPage(**{**whole, **changed})
+
+
+def made(**changed: Any) -> ReportData:
+    values = {"ease": 0.07, "blend": 0.12}
+    rows = [
+        metric(model, name, value, interval=None if name == Metrics.COVERAGE else 0.01)
+        for model, value in values.items()
+        for name in Metrics.ALL
+    ]
+    rows += [metric("ease", name, 0.01, "cold_items") for name in Metrics.ALL if name != Metrics.COVERAGE]
+    rows += [metric("blend", Metrics.NDCG, value, f"seed_{n}") for n, value in enumerate((0.11, 0.13), start=1)]
+    rows += [metric("blend", Metrics.NDCG, 0.12, "seeds")]
+    whole = {
+        "name": "shop", "k": 10, "protocol": "leave last out", "made_at": "2026-01-01 00:00 UTC", "metrics": rows,
+        "chosen": "blend",
+        "promotion": {"promoted": False, "model": "blend", "version": "2", "reasons": ["0.1200 is not above 0.1300"]},
+        "weights": {"ease": 0.5, "sequence": 1.0, "content": 0.0},
+        "curves": {"sequence": [{"epoch": 1, "loss": 3.0, "value": 0.1}, {"epoch": 2, "loss": 2.0, "value": 0.12}]},
+        "figures": {"users": "1,234"},
+        "stages": [
+            {"stage": "featurize", "rows_in": 1_200, "rows_out": 900, "rows_quarantined": 0, "rows_duplicate": 0,
+             "seconds": 1.0, "outputs": {"gold/interactions": 3}},
+        ],
+        "examples": [
+            {"user": NASTY, "history": [NASTY], "items": [{"rank": 1, "title": NASTY, "reason": f"because of {NASTY}"}]}
+        ],
+        "page": data_page(), "map_points": np.eye(4)[:, :2], "map_groups": [NASTY, "a", "a", ""],
+    }  # fmt: skip
+    return ReportData(**{**whole, **changed})

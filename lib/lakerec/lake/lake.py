@@ -154,11 +154,18 @@ class Lake:
         writer = self._writer(frame, table).mode("append").option("txnAppId", application).option("txnVersion", version)
         return self._write(table, lambda: self._save(writer, table))
 
-    def overwrite(self, frame: DataFrame, table: str, where: str | None = None) -> int:
-        """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then."""
+    def overwrite(self, frame: DataFrame, table: str, where: str | None = None, once: tuple[str, int] | None = None) -> int:
+        """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then.
+
+        Args:
+            once: application and version, as of `append`.
+        """
         writer = self._writer(frame, table).mode("overwrite")
-        chosen = writer if where is None else writer.option("replaceWhere", where)
-        return self._write(table, lambda: self._save(chosen, table))
+        if where is not None:
+            writer = writer.option("replaceWhere", where)
+        if once is not None:
+            writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
+        return self._write(table, lambda: self._save(writer, table))
 
     def merge(self, frame: DataFrame, table: str, deleted: Column | None = None) -> int:
         """Replace the rows whose contract keys match, insert the others.

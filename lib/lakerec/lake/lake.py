@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError, LakeError
-from lakerec.lake import commits
+from lakerec.lake import commits, damage
 from lakerec.lake.contracts import CONTRACTS, Contract
 from lakerec.lake.contracts import Column as ContractColumn
 from lakerec.lake.platform import is_local, on_databricks
@@ -71,10 +71,8 @@ class Lake:
         return f"`{self.config.catalog}`.`{self.config.schema_name}`"
 
     def exists(self, table: str) -> bool:
-        from delta.tables import DeltaTable
-
         if self.root is not None:
-            return bool(DeltaTable.isDeltaTable(self.spark, self.name(table)))
+            return damage.is_table(self.spark, self.name(table), table)
         return bool(self.spark.catalog.tableExists(self.name(table)))
 
     def version(self, table: str) -> int | None:

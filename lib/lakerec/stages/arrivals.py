@@ -24,14 +24,13 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.errors import InputError, LakeError
 from lakerec.ingest.paths import decoded
-from lakerec.ingest.read import list_files
+from lakerec.ingest.read import FILE_SCHEMA, list_files
 from lakerec.source import SourceTable
 from lakerec.stages.base import Context, Result, last_run
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-FILE_SCHEMA = f"{C.SOURCE_FILE} string, length bigint, modified_at timestamp"
 IDENTITY = (C.SOURCE_FILE, "length", "modified_at")
 FIGURES = {"rows_in": "rows_in", "rows_out": "good", "rows_quarantined": "quarantined", "rows_duplicate": "duplicates",
            "rows_dropped": "dropped"}  # fmt: skip
@@ -137,9 +136,14 @@ def _stored(context: Context, source: str, table: str) -> DataFrame | None:
 
 
 def listed(context: Context, source: str, config: SourceTable) -> list[Row]:
-    """All files of a source as they lie there now, without those that a follower has not seen come to rest."""
-    files = list_files(context.spark, config, f"source.{source}").select(*IDENTITY).collect()
+    """All files of a source as they lie there now; where somebody watches, those that have come to rest, if any."""
+    files = lying(context, source, config, required=context.at_rest is None)
     return files if context.at_rest is None else [file for file in files if (source, *file) in context.at_rest]
+
+
+def lying(context: Context, source: str, config: SourceTable, required: bool) -> list[Row]:
+    """source_file, length (bytes), modified_at of what lies at the source's path, at rest or not."""
+    return list_files(context.spark, config, f"source.{source}", required).select(*IDENTITY).collect()
 
 
 def identities(files: Iterable[Row]) -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
@@ -36,7 +36,7 @@ from lakerec.stages.increments import kept
 from lakerec.stages.log import LOGGER
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row
+    from pyspark.sql import DataFrame
 
 MUCH = 0.2
 """Share of refused rows from which on a person is told."""
@@ -88,11 +88,11 @@ class Sorted:
 
 def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
-    configured = _configured(context)
-    for source, config in configured.items():
+    sources = configured(context).items()
+    for source, config in sources:
         check_contract(context.spark, config, f"source.{source}")
     arrivals.check_ledger(context)
-    for source, config in configured.items():
+    for source, config in sources:
         _read_new(context, source, config)
     total = arrivals.since_last_run(context)
     if context.lake.read(Tables.BRONZE_EVENTS).isEmpty():
@@ -102,22 +102,26 @@ def run(context: Context, inputs: Inputs) -> Result:
 
 def fingerprint(context: Context) -> str:
     """Digest of all raw files as they lie there now."""
-    there = {source: arrivals.identities(rows) for source, rows in files(context).items()}
-    return arrivals.digest([f"{source} {row}" for source, rows in there.items() for row in rows])
+    parts = []
+    for source, config in configured(context).items():
+        parts += [f"{source} {row}" for row in arrivals.identities(arrivals.listed(context, source, config))]
+    return arrivals.digest(parts)
+
+
+def lying(context: Context) -> frozenset[tuple[Any, ...]]:
+    """Raw files of all sources, whether whole or not: source, name, length, time of the last change."""
+    sources = configured(context).items()
+    return frozenset((name, *file) for name, config in sources for file in arrivals.lying(context, name, config, False))
 
 
 def has_new(context: Context) -> bool:
     """Whether a run would read a file."""
-    configured = _configured(context).items()
-    return any(arrivals.find_batch(context, source, config, SOURCES[source].table) for source, config in configured)
+    sources = configured(context).items()
+    return any(arrivals.find_batch(context, name, config, SOURCES[name].table) for name, config in sources)
 
 
-def files(context: Context) -> dict[str, list[Row]]:
-    """What lies at each source's path now."""
-    return {source: arrivals.listed(context, source, config) for source, config in _configured(context).items()}
-
-
-def _configured(context: Context) -> dict[str, SourceTable]:
+def configured(context: Context) -> dict[str, SourceTable]:
+    """The sources that the config describes, by name."""
     source = context.config.source
     found = {name: config for name in SOURCES if (config := getattr(source, name)) is not None}
     for name, config in found.items():

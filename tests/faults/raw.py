@@ -72,7 +72,8 @@ class Shop:
         return other
 
     def rows(self, table, *columns):
-        return sorted(tuple(row) for row in self.lake.read(table).selectExpr(*columns).collect())
+        found = [tuple(row) for row in self.lake.read(table).selectExpr(*columns).collect()]
+        return sorted(found, key=lambda row: [(value is not None, value) for value in row])
 
     def good(self, *columns):
         return self.rows(Tables.BRONZE_EVENTS, *columns)

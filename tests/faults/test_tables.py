@@ -60,6 +60,7 @@ def test_fault_22_whatever_the_order_of_arrival_an_item_has_one_description(spar
             assert sorted((row.item_id, row.title) for row in items.collect()) == [("x", "Lamp"), ("y", "Last")]
 
 
+@pytest.mark.slow
 def test_fault_12_rows_deleted_in_bronze_go_from_what_is_made_of_it(whole, tmp_path):
     """As somebody does by hand who erases a person: no crash, and the files that are known do not bring them back."""
     shop = whole.copy(tmp_path)

@@ -6,6 +6,7 @@ A table without its log looks like no table at all; read as one, all that is bui
 from __future__ import annotations
 
 import re
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
@@ -48,7 +49,8 @@ def explained(error: Exception, table: str | None = None) -> LakeError | None:
     if said is None:
         return None
     file = FILE.search(said[0])
-    return damaged(table or (file[1] if file else "a table"), said[0].partition("] ")[2][:SHOWN])
+    found = re.sub(r"^\S+/_delta_log/\S+: ", "", said[0].partition("] ")[2])
+    return damaged(table or (file[1] if file else "a table"), shorten(found, SHOWN, placeholder=" …"))
 
 
 def damaged(table: str, found: str) -> LakeError:

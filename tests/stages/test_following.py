@@ -20,43 +20,36 @@ pytestmark = pytest.mark.spark
 EVERY, PATIENCE = 2.0, 240
 
 
-def until(condition):
-    """Wait for it, however slow the machine is."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.1)
-
-
-def test_each_arrival_is_read_once_and_whole_and_a_signal_ends_it(spark, tmp_path, caplog):
-    shop, said, troubles = Shop(spark, tmp_path), [], []
+def test_each_arrival_is_read_once_and_whole_and_a_signal_ends_it(spark, tmp_path):
+    shop, said, ended = Shop(spark, tmp_path), [], threading.Event()
     handlers = [signal.getsignal(number) for number in following.STOPS]
 
+    def arrivals(number):
+        end = time.monotonic() + PATIENCE
+        while len(said) < number and time.monotonic() < end and not ended.wait(0.1):
+            pass
+
     def deliver():
-        """One file into an empty folder; then one that grows at each half look until it has ten rows; then the signal."""
-        try:
-            time.sleep(EVERY / 2)
-            shop.write("1.csv", f"{HEADER}ann,x,{AT},5\nbob,,{AT},5\n")
-            until(lambda: len(said) == 1)
-            for rows in range(1, 11):
-                shop.write("2.csv", HEADER + "".join(f"cat,i{row},{AT},5\n" for row in range(rows)))
-                time.sleep(EVERY / 2)
-            until(lambda: len(said) == 2)
-        except BaseException as trouble:
-            troubles.append(trouble)
-        finally:
+        """One file into an empty folder; then one that grows all the time until it has ten rows; then the signal."""
+        ended.wait(EVERY / 2)
+        shop.write("1.csv", f"{HEADER}ann,x,{AT},5\nbob,,{AT},5\n")
+        arrivals(1)
+        for rows in range(1, 11):
+            shop.write("2.csv", HEADER + "".join(f"cat,i{row},{AT},5\n" for row in range(rows)))
+            ended.wait(EVERY / 6)
+        arrivals(2)
+        if not ended.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    context = shop.context()
-    thread = threading.Thread(target=deliver)
+    context, thread = shop.context(), threading.Thread(target=deliver)
     thread.start()
-    following.follow(context, ["ingest"], EVERY, said.extend)
-    thread.join()
-    assert not troubles
-    assert [(one.row["rows_in"], one.row["rows_out"], one.row["rows_quarantined"]) for one in said] == [
-        (2, 1, 1),
-        (10, 10, 0),
-    ]
+    try:
+        following.follow(context, ["ingest"], EVERY, said.extend)
+    finally:
+        ended.set()
+        thread.join()
+    figures = [tuple(one.row[name] for name in ("rows_in", "rows_out", "rows_quarantined")) for one in said]
+    assert figures == [(2, 1, 1), (10, 10, 0)]
     assert shop.read() == ["1.csv", "2.csv"], "a file was read while it grew"
     assert len(shop.rows(Tables.RUNS, "run_id")) == 2
     assert [signal.getsignal(number) for number in following.STOPS] == handlers
@@ -93,7 +86,7 @@ def test_the_command_goes_on_until_it_is_told_to_stop_and_ends_well(tmp_path):
     [
         (["--follow", "--full"], "--follow reads what is new: run without it once for --force or --full"),
         (["--follow", "--through", "cleen"], "--through: no stage `cleen`; did you mean `clean`?"),
-        (["--follow", "--every", "0"], "0.0 is not in the range x>=1"),
+        (["--follow", "--every", "0"], "Invalid value for '--every'"),
     ],
 )
 def test_options_that_do_not_go_together(capsys, words, message):

@@ -69,6 +69,7 @@ def killed(spark, tmp_path_factory):
     return shops
 
 
+@pytest.mark.slow
 def test_fault_01_killed_after_the_tables_commits_and_before_that_of_the_ledger(killed):
     shop = killed[1]
     assert (shop.good("user_id"), len(shop.refused()), shop.read()) == ([("ann",), ("bob",)], 1, [])
@@ -78,6 +79,7 @@ def test_fault_01_killed_after_the_tables_commits_and_before_that_of_the_ledger(
     assert shop.read() == ["1.csv"]
 
 
+@pytest.mark.slow
 def test_fault_02_killed_between_two_tables_of_one_batch(killed):
     shop = killed[2]
     assert (shop.good("user_id"), shop.refused(), shop.read()) == ([("ann",), ("bob",)], [], [])

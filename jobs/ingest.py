@@ -1,4 +1,4 @@
-"""The verb `ingest` for spark-submit: spark-submit ... jobs/ingest.py --conf FILE [--set key.path=value ...]."""
+"""The verb `ingest` for spark-submit: spark-submit ... jobs/ingest.py --conf FILE [--follow]."""
 
 import sys
 

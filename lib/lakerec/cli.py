@@ -14,7 +14,7 @@ import typer
 
 from lakerec import __version__
 from lakerec.config import Config
-from lakerec.errors import LakerecError
+from lakerec.errors import LakerecError, nearest
 from lakerec.loading import load_config
 
 STAGES = {
@@ -69,8 +69,27 @@ def _stage_command(name: str) -> Callable[..., None]:
     return command
 
 
-for _name, _help in STAGES.items():
-    app.command(_name, help=_help)(_stage_command(_name))
+@app.command("ingest", help=STAGES["ingest"])
+def ingest(
+    conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False, full: Full = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped: read new files as they come.")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, help="With --follow: seconds between two looks.")] = 30,
+    through: Annotated[str, typer.Option("--through", help="With --follow: run the stages up to this one.")] = "ingest",
+) -> None:  # fmt: skip
+    if not follow:
+        _run_stages(["ingest"], load_config(conf, set_ or ()), as_json, force, full)
+        return
+    if force or full:
+        raise typer.BadParameter("--follow reads what is new: run without it once for --force or --full")
+    if through not in STAGES:
+        raise typer.BadParameter(f"--through: no stage `{through}`{nearest(through, STAGES)}")
+    names = list(STAGES)
+    _follow(names[: names.index(through) + 1], load_config(conf, set_ or ()), as_json, every)
+
+
+for _name in STAGES:
+    if _name != "ingest":
+        app.command(_name, help=STAGES[_name])(_stage_command(_name))
 
 
 @app.command("plan", help="What would run, and why; writes nothing.")
@@ -111,6 +130,16 @@ def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool
         outcomes = pipeline.run(context, names, force or full)
         result = summary.summarize(context, outcomes)
     _show(result, summary.print_summary, as_json)
+
+
+def _follow(names: Sequence[str], config: Config, as_json: bool, every: float) -> None:
+    from lakerec.stages import following, pipeline, summary
+
+    watched = _set_up_output(as_json)
+    with pipeline.opened(config, watched) as context:
+        following.follow(
+            context, names, every, lambda outcomes: _show(summary.summarize(context, outcomes), summary.print_line, as_json)
+        )
 
 
 def _set_up_output(as_json: bool) -> bool:

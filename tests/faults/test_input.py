@@ -5,46 +5,11 @@ import resource
 
 import pytest
 from lakerec.columns import Tables
-from lakerec.config import Config
 from lakerec.errors import InputError
-from lakerec.lake.lake import Lake
-from lakerec.stages import ingest
-from lakerec.stages.base import Context
+
+from tests.faults.raw import AT, HEADER, RAW_BOUND, Shop
 
 pytestmark = pytest.mark.spark
-HEADER = "user,item,at,stars\n"
-COLUMNS = {"user_id": "user", "item_id": "item", "event_time": "at", "value": "stars"}
-AT = "2024-01-01 10:00:00"
-RAW_BOUND = 4000
-
-
-class Shop:
-    """A folder of raw events and the lake that they go to."""
-
-    def __init__(self, spark, folder):
-        self.spark, self.folder, self.raw = spark, folder, folder / "events"
-        self.raw.mkdir()
-
-    def write(self, name, text):
-        self.raw.joinpath(name).write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    def ingest(self, **named):
-        """Ingest once; gives the figures of the run: rows in, good, quarantined, repeated."""
-        events = {"path": str(self.raw), "columns": COLUMNS, **named}
-        values = {"name": "shop", "lake": {"root": str(self.folder / "lake")}, "source": {"events": events}}
-        config = Config.model_validate(values)
-        self.lake = Lake(self.spark, config.lake)
-        done = ingest.run(Context(config, self.spark, self.lake, None, None), {})
-        return done.rows_in, done.rows_out, done.rows_quarantined, done.rows_duplicate
-
-    def good(self, *columns):
-        return sorted(tuple(row) for row in self.lake.read(Tables.BRONZE_EVENTS).selectExpr(*columns).collect())
-
-    def refused(self):
-        """File, reasons and raw text of what is in the quarantine."""
-        rows = self.lake.read(Tables.QUARANTINE).select("source_file", "reasons", "raw").collect()
-        assert all(len(row.raw) <= RAW_BOUND for row in rows)
-        return sorted((row.source_file.rpartition("/")[2], row.reasons, row.raw) for row in rows)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader
 
 OUR_NAMES = frozenset(name for names in Sources.NAMES.values() for name in names)
+AVRO = "org.apache.spark:spark-avro_2.13:4.0.2"
+"""Spark's own module, which Spark from PyPI lacks; any release of the same minor version does."""
 NESTED = ("array", "struct", "map")
 
 
@@ -110,15 +112,23 @@ def grouped_by_schema(
             return [(files[0], reader(files).option("mergeSchema", "true").load(list(files)))]
     except (PySparkException, Py4JJavaError) as error:
         if "MERGE_SCHEMA" not in str(error):
-            raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{where}.path: {table.path} cannot be read: {_said(error)}") from None
     groups: dict[str, list[str]] = {}
     for file in files:
         try:
             groups.setdefault(reader([file]).load(file).schema.json(), []).append(file)
         except (PySparkException, Py4JJavaError) as error:
-            raise InputError(f"{where}.path: {file} cannot be read: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
     frames = [(group[0], reader(group).load(list(group))) for group in groups.values()]
     return _with_equal_types(frames, table, where)
+
+
+def _said(error: Exception) -> str:
+    """What Spark says against a file, in one line."""
+    line = str(error).splitlines()[0]
+    if "data source: avro" not in line:
+        return line
+    return f"Spark was started without its module for avro: set spark.conf `spark.jars.packages: {AVRO}`"
 
 
 def _with_equal_types(frames: list[tuple[str, DataFrame]], table: SourceTable, where: str) -> list[tuple[str, DataFrame]]:

@@ -36,18 +36,22 @@ CORRUPT_RECORD = "_corrupt_record"
 ROW_IN_PARTITION = (1 << 33) - 1
 """Low bits of monotonically_increasing_id: the row's place in its partition."""
 HEADER_MISSING, NUL_BYTE, FIELD_TOO_LARGE = "header_missing", "nul_byte", "field_too_large"
+FILE_SCHEMA = "source_file string, length bigint, modified_at timestamp"
 TEXT_FORMATS = ("csv", "json")
 DEPTH = 64
 """Levels of JSON from which on a row is malformed: each becomes a level of Spark's schema."""
 
 
-def list_files(spark: SparkSession, table: SourceTable, where: str) -> DataFrame:
+def list_files(spark: SparkSession, table: SourceTable, where: str, required: bool = True) -> DataFrame:
     """Files of a source: source_file, length (bytes), modified_at. A Delta source counts as one file a version.
 
-    Spark does not list files of no bytes.
+    Spark does not list files of no bytes, nor those whose name begins with `.` or `_`.
+
+    Args:
+        required: whether there has to be one.
 
     Raises:
-        InputError: nothing lies at the path.
+        InputError: nothing lies at the path; or it cannot be read.
     """
     from pyspark.errors import AnalysisException
     from pyspark.sql import functions as F
@@ -64,6 +68,8 @@ def list_files(spark: SparkSession, table: SourceTable, where: str) -> DataFrame
         if "PATH_NOT_FOUND" not in str(error):
             raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
         empty = True
+    if empty and not required:
+        return spark.createDataFrame([], FILE_SCHEMA)
     if empty:
         raise InputError(
             f"{where}.path: no file found at {table.path}, or empty ones only; put the files there or correct the path"

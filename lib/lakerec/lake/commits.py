@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakerec.lake.damage import damaged
+
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
 
@@ -94,6 +96,8 @@ def _parsed(file: Path) -> Commit:
     with file.open(encoding="utf-8") as lines:
         said = (json.loads(line) for line in lines if '"commitInfo"' in line)  # its first line, by Delta's own writers
         info: dict[str, Any] = next((action["commitInfo"] for action in said if "commitInfo" in action), {})
+    if not info and not file.stat().st_size:  # Delta takes it for a commit that did nothing
+        raise damaged("/".join(file.parts[-4:-2]), f"commit {file.name} is empty")
     return Commit(
         int(file.stem), info.get("operation", "unknown"), info.get("timestamp", int(file.stat().st_mtime * 1000)),
         info.get("operationParameters", {}), info.get("operationMetrics", {}),

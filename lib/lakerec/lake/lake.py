@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError, LakeError
-from lakerec.lake import commits
+from lakerec.lake import commits, damage
 from lakerec.lake.contracts import CONTRACTS, Contract
 from lakerec.lake.contracts import Column as ContractColumn
 from lakerec.lake.platform import is_local, on_databricks
@@ -71,10 +71,8 @@ class Lake:
         return f"`{self.config.catalog}`.`{self.config.schema_name}`"
 
     def exists(self, table: str) -> bool:
-        from delta.tables import DeltaTable
-
         if self.root is not None:
-            return bool(DeltaTable.isDeltaTable(self.spark, self.name(table)))
+            return damage.is_table(self.spark, self.name(table), table)
         return bool(self.spark.catalog.tableExists(self.name(table)))
 
     def version(self, table: str) -> int | None:
@@ -154,11 +152,18 @@ class Lake:
         writer = self._writer(frame, table).mode("append").option("txnAppId", application).option("txnVersion", version)
         return self._write(table, lambda: self._save(writer, table))
 
-    def overwrite(self, frame: DataFrame, table: str, where: str | None = None) -> int:
-        """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then."""
+    def overwrite(self, frame: DataFrame, table: str, where: str | None = None, once: tuple[str, int] | None = None) -> int:
+        """Replace all rows, or those that satisfy `where`; all rows of `frame` must satisfy it then.
+
+        Args:
+            once: application and version, as of `append`.
+        """
         writer = self._writer(frame, table).mode("overwrite")
-        chosen = writer if where is None else writer.option("replaceWhere", where)
-        return self._write(table, lambda: self._save(chosen, table))
+        if where is not None:
+            writer = writer.option("replaceWhere", where)
+        if once is not None:
+            writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
+        return self._write(table, lambda: self._save(writer, table))
 
     def merge(self, frame: DataFrame, table: str, deleted: Column | None = None) -> int:
         """Replace the rows whose contract keys match, insert the others.

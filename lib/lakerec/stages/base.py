@@ -50,6 +50,8 @@ class Context:
     """Build everything anew, out of all raw files."""
     base: Row | None = None
     """The stage's last run, where its tables may be built upon: same config and code, tables as it left them."""
+    at_rest: frozenset[tuple[Any, ...]] | None = None
+    """Raw files (source, then as listed) that nobody writes any more, where somebody watches; None: all count."""
 
 
 @dataclass

@@ -12,6 +12,7 @@ from lakerec.clean import increment
 from lakerec.clean.events import clean_events
 from lakerec.clean.items import add_titles, clean_items, clean_users, titles_in
 from lakerec.columns import Tables
+from lakerec.errors import EmptyDataError
 from lakerec.lake import difference
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs, Result, Stage
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 def run(context: Context, inputs: Inputs) -> Result:
     lake = context.lake
     bronze = lake.read(Tables.BRONZE_EVENTS, inputs.get(Tables.BRONZE_EVENTS))
+    if bronze.isEmpty():
+        raise EmptyDataError("bronze/events has no rows: nothing to clean, silver is left as it was")
     new = added_since(context, inputs, Tables.BRONZE_EVENTS)
     if new is None:
         lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)

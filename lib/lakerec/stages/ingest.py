@@ -6,9 +6,9 @@
                                └─ refused   → bronze/quarantine, with reasons
     rows in = good + quarantined + duplicates + dropped, asserted in every batch before its files count as read
 
-The appends carry the batch id as their transaction, so that a batch cut short is completed, not repeated; where more
-files arrived in between, its rows are duplicates of the larger batch. When a source's mapping changes, its rows are
-replaced by those of all files.
+A batch cut short is completed, not repeated; where more files arrived in between, its rows are duplicates of the larger
+batch. When a source's mapping changes, its rows are replaced by those of all files. `stages/arrivals.py` says how each row
+comes to the tables once, whatever is killed, delivered again or run at the same time.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources, Tables
-from lakerec.errors import ContractError, EmptyDataError, InputError
+from lakerec.errors import ContractError, EmptyDataError, InputError, LakeError
 from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
+from lakerec.ingest.paths import one_slash
 from lakerec.ingest.read import read_source
 from lakerec.ingest.rows import MALFORMED, RAW
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
 from lakerec.stages import arrivals
-from lakerec.stages.arrivals import Batch
+from lakerec.stages.arrivals import Batch, Overtaken
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import kept
 from lakerec.stages.log import LOGGER
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 MUCH = 0.2
 """Share of refused rows from which on a person is told."""
+TRIES = 5
+"""Times that a batch is found anew where other runs write at the same time."""
 SHOWN = 60
 """Characters of a value that an error shows."""
 
@@ -69,19 +72,29 @@ class Sorted:
 
     good: DataFrame
     refused: DataFrame | None
-    figures: dict[str, int]
-    """rows_in, rows_duplicate, rows_dropped; refused_again: refused rows that came before."""
+    rows_in: int
+    rows_refused: int
+    """Those that came before included."""
+    refused_again: int
+    """Refused rows that came before."""
+    duplicates: int
+    """Good rows that came before."""
+    dropped: int
+    cached: tuple[DataFrame, ...] = ()
+
+    @property
+    def rows_good(self) -> int:
+        return self.rows_in - self.rows_refused - self.duplicates - self.dropped
 
 
 def run(context: Context, inputs: Inputs) -> Result:
     """Read what is new of every source."""
-    configured = _configured(context)
-    for source, config in configured.items():
+    sources = configured(context).items()
+    for source, config in sources:
         check_contract(context.spark, config, f"source.{source}")
-    for source, config in configured.items():
-        batch = arrivals.find_batch(context, source, config)
-        if batch is not None:
-            _ingest(context, batch)
+    arrivals.check_ledger(context)
+    for source, config in sources:
+        _read_new(context, source, config)
     total = arrivals.since_last_run(context)
     if context.lake.read(Tables.BRONZE_EVENTS).isEmpty():
         raise EmptyDataError(f"source.events: not one of {total.rows_in} rows was usable; bronze/quarantine has the reasons")
@@ -91,17 +104,50 @@ def run(context: Context, inputs: Inputs) -> Result:
 def fingerprint(context: Context) -> str:
     """Digest of all raw files as they lie there now."""
     parts = []
-    for source, config in _configured(context).items():
+    for source, config in configured(context).items():
         parts += [f"{source} {row}" for row in arrivals.identities(arrivals.listed(context, source, config))]
     return arrivals.digest(parts)
 
 
-def _configured(context: Context) -> dict[str, SourceTable]:
+def lying(context: Context) -> frozenset[tuple[Any, ...]]:
+    """Raw files of all sources, whether whole or not: source, name, length, time of the last change."""
+    sources = configured(context).items()
+    return frozenset((name, *file) for name, config in sources for file in arrivals.lying(context, name, config, False))
+
+
+def has_new(context: Context) -> bool:
+    """Whether a run would read a file."""
+    sources = configured(context).items()
+    return any(arrivals.find_batch(context, name, config, SOURCES[name].table) for name, config in sources)
+
+
+def configured(context: Context) -> dict[str, SourceTable]:
+    """The sources that the config describes, by name."""
     source = context.config.source
     found = {name: config for name in SOURCES if (config := getattr(source, name)) is not None}
     for name, config in found.items():
         mapping.check_names(config, name)
     return found
+
+
+def _read_new(context: Context, source: str, config: SourceTable) -> None:
+    """Ingest what is new of a source; where another run is quicker, what is left of it.
+
+    Raises:
+        LakeError: others were quicker each time.
+    """
+    for _ in range(TRIES):
+        batch = arrivals.find_batch(context, source, config, SOURCES[source].table)
+        if batch is None:
+            return
+        try:
+            _ingest(context, batch)
+            return
+        except Overtaken as overtaken:
+            LOGGER.info("stage=ingest run=%s %s: looking again", context.run_id, overtaken)
+    raise LakeError(
+        f"source.{source}: other runs were quicker at each of {TRIES} tries: run it again when they have finished"
+    )
 
 
 def _ingest(context: Context, batch: Batch) -> None:
@@ -114,8 +160,11 @@ def _ingest(context: Context, batch: Batch) -> None:
     with kept(source.map(raw, batch.config), batch.is_small) as mapped:
         sorting = _sorted_events if batch.source == Sources.EVENTS else _sorted_descriptions
         done = sorting(context, batch, source, mapped, {*names, *raw.inputFiles()})
-        _write(context, batch, source, done)
-        arrivals.record(context, batch, _account(context, batch, source, done.figures))
+        try:
+            arrivals.record(context, batch, _write(context, batch, source, done))
+        finally:
+            for frame in done.cached:
+                frame.unpersist()
 
 
 def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:
@@ -130,25 +179,29 @@ def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataF
     if batch.first or batch.rebuild:
         _refuse_unparsable_times(batch, mapped, rows)
     repeats = met = None
-    duplicates = 0
+    cached, duplicates = [tally], 0
     if sort.GOOD in found:
         _, good, ids, repeated, earliest, latest = found[sort.GOOD]
         duplicates = good - ids
         repeats = tally.where(F.col(sort.HALVES[0]).isNotNull()) if repeated else None
         if (known := _earlier(context, batch, source.table)) is not None:
             met = sort.met(placed, known.where(F.col(C.EVENT_TIME).between(earliest, latest))).persist()
+            cached.append(met)
             duplicates += met.count()
-    refused, before = _refused(context, batch, mapped, rows[sort.REFUSED])
-    figures = {"rows_in": sum(rows.values()), "rows_duplicate": duplicates, "rows_dropped": rows[sort.LEFT_OUT]}
-    return Sorted(sort.only_new(placed, repeats, met), refused, {**figures, "refused_again": before})
+    refused, again = _refused(context, batch, mapped, rows[sort.REFUSED])
+    rows_in, new = sum(rows.values()), sort.only_new(placed, repeats, met)
+    return Sorted(new, refused, rows_in, rows[sort.REFUSED], again, duplicates, rows[sort.LEFT_OUT], tuple(cached))
 
 
 def _numbered(context: Context, files: set[str]) -> DataFrame:
     """All files that rows may come from, in order of their names, in each form in which a reader may write them."""
     if len(files) > sort.MOST_FILES:
         raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
-    plain = sorted({re.sub("^file:/+", "file:/", name) for name in files})
-    rows = [(form, place) for place, name in enumerate(plain) for form in {name, re.sub("^file:/", "file:///", name)}]
+    rows = [
+        (form, place)
+        for place, name in enumerate(sorted(set(map(one_slash, files))))
+        for form in {name, re.sub("^file:/", "file:///", name)}
+    ]
     return context.spark.createDataFrame(rows, f"{C.SOURCE_FILE} string, {sort.FILE_NUMBER} long")
 
 
@@ -157,9 +210,8 @@ def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped:
     rows_in, refused_rows, dropped = mapped.agg(*counts).first()  # type: ignore[misc]
     kinds = sort.sort_descriptions(mapped, source.key, _earlier(context, batch, source.table))
     repeats = kinds.where(F.col(sort.KIND) == sort.DUPLICATE).count()
-    refused, before = _refused(context, batch, mapped, refused_rows)
-    figures = {"rows_in": rows_in, "rows_duplicate": repeats, "rows_dropped": dropped, "refused_again": before}
-    return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, figures)
+    refused, again = _refused(context, batch, mapped, refused_rows)
+    return Sorted(kinds.where(F.col(sort.KIND) == sort.GOOD), refused, rows_in, refused_rows, again, repeats, dropped)
 
 
 def _refused(context: Context, batch: Batch, mapped: DataFrame, rows: int) -> tuple[DataFrame | None, int]:
@@ -174,7 +226,7 @@ def _earlier(context: Context, batch: Batch, table: str) -> DataFrame | None:
     """Rows that other batches of the source left in a table; None where there are none to compare with."""
     if batch.rebuild or not context.lake.exists(table):
         return None
-    rows = context.lake.read(table).where(F.col(C.BATCH_ID) != batch.id)
+    rows = context.lake.read(table, batch.seen[table]).where(F.col(C.BATCH_ID) != batch.id)
     return rows.where(F.col(C.SOURCE) == batch.source) if table == Tables.QUARANTINE else rows
 
 
@@ -199,47 +251,47 @@ def _refuse_unparsable_times(batch: Batch, mapped: DataFrame, rows: dict[str, in
         )
 
 
-def _write(context: Context, batch: Batch, source: Source, done: Sorted) -> None:
-    """Good rows to bronze, refused ones to the quarantine: in that order, each once."""
-    good = done.good.select("*", *batch.stamp)
-    if batch.rebuild:
-        context.lake.overwrite(good, source.table)
-    else:
-        context.lake.append(good, source.table, batch.id, 1)
-    if done.refused is not None or batch.rebuild:
-        refused = done.refused if done.refused is not None else done.good.where(F.lit(False))
-        columns: list[F.Column | str] = [
-            F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
-            F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST, *batch.stamp,
-        ]  # fmt: skip
-        arrivals.put(context, batch, refused.select(*columns), Tables.QUARANTINE)
-
-
-def _account(context: Context, batch: Batch, source: Source, found: dict[str, int]) -> dict[str, int]:
-    """Compare the rows of the files with what the tables now hold of the batch; gives the figures.
+def _write(context: Context, batch: Batch, source: Source, done: Sorted) -> dict[str, int]:
+    """Good rows to bronze, refused ones to the quarantine: in that order, each once; gives the figures of ops/files.
 
     Raises:
-        ContractError: they do not add up.
+        ContractError: the rows of the files and what the tables now hold of the batch do not add up.
+        EmptyDataError: a rebuild would leave no row; nothing was written.
     """
-    of_batch = F.col(C.BATCH_ID) == batch.id
-    good = context.lake.read(source.table).where(of_batch).count()
-    refused = context.lake.read(Tables.QUARANTINE).where(of_batch).count()
-    duplicate, dropped = found["rows_duplicate"] + found["refused_again"], found["rows_dropped"]
-    if found["rows_in"] != good + refused + duplicate + dropped:
-        raise ContractError(
-            f"{batch.source}: {found['rows_in']} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates "
-            f"+ {dropped} dropped"
+    if batch.rebuild and not done.rows_good:
+        raise EmptyDataError(
+            f"{batch.where}: not one of {done.rows_in} rows is usable now, most were refused as {_commonest_reason(done)}; "
+            f"{source.table} is left as it was"
         )
-    if refused > MUCH * found["rows_in"]:
+    good = arrivals.put(context, batch, done.good, source.table, done.rows_good)
+    refused, new_refusals = 0, done.rows_refused - done.refused_again
+    if done.refused is not None or batch.rebuild:
+        rows = done.refused if done.refused is not None else done.good.where(F.lit(False))
+        origin: list[F.Column | str] = [
+            F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
+            F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST,
+        ]  # fmt: skip
+        where = arrivals.of_source(batch)
+        refused = arrivals.put(context, batch, rows.select(*origin), Tables.QUARANTINE, new_refusals, where)
+    duplicate = done.duplicates + done.refused_again
+    if (good, refused) != (done.rows_good, new_refusals):
+        raise ContractError(
+            f"{batch.source}: {done.rows_in} rows in, but {good} good + {refused} quarantined + {duplicate} duplicates "
+            f"+ {done.dropped} dropped"
+        )
+    if refused > MUCH * done.rows_in:
         LOGGER.warning(
             "stage=ingest run=%s %s: %s of %s rows were refused, most of them as %s; bronze/quarantine has each",
-            context.run_id, batch.where, refused, found["rows_in"], _commonest_reason(context, of_batch),
+            context.run_id, batch.where, refused, done.rows_in, _commonest_reason(done),
         )  # fmt: skip
-    return dict(zip(arrivals.FIGURES, (found["rows_in"], good, refused, duplicate, dropped), strict=True))
+    return dict(zip(arrivals.FIGURES, (done.rows_in, good, refused, duplicate, done.dropped), strict=True))
 
 
-def _commonest_reason(context: Context, of_batch: F.Column) -> str:
-    reasons = context.lake.read(Tables.QUARANTINE).where(of_batch).select(F.explode(C.REASONS).alias("reason"))
+def _commonest_reason(done: Sorted) -> str:
+    """Of the rows that were refused."""
+    if done.refused is None:
+        return "nothing"
+    reasons = done.refused.select(F.explode(mapping.REASONS).alias("reason"))
     row = reasons.groupBy("reason").count().orderBy(F.desc("count"), "reason").first()
     return str(row["reason"]) if row else "nothing"
 

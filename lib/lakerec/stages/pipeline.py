@@ -23,9 +23,16 @@ def stage(name: str) -> Stage:
 
 @contextmanager
 def opened(config: Config, progress: bool = False) -> Iterator[Context]:
-    """A Spark session, the lake and the tracker for `config`; the session ends with the block if it began here."""
+    """A Spark session, the lake and the tracker for `config`; the session ends with the block if it began here.
+
+    Raises:
+        LakeError: a table's log turned out to be damaged.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
+    from lakerec.lake import damage
     from lakerec.lake.lake import Lake
     from lakerec.lake.platform import on_databricks
     from lakerec.lake.session import spark_session
@@ -40,6 +47,8 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
     try:
         tracker = Tracker(config.tracking, config.tracking.experiment or config.name)
         yield Context(config, spark, Lake(spark, config.lake), tracker, Progress(progress, spark))
+    except (Py4JJavaError, PySparkException) as error:
+        raise damage.explained(error) or error from None
     finally:
         if found is None and not on_databricks():
             spark.stop()

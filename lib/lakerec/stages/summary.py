@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lakerec.stages.report import report_path
 
 SHORT = {Metrics.PRECISION: "prec", Metrics.COVERAGE: "cover"}
 FIGURES = ("rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
+WORDS = ("rows in", "kept", "refused", "repeats")
 
 
 def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -88,9 +90,17 @@ def print_summary(result: dict[str, Any]) -> None:
         console.print(Text("        then open http://127.0.0.1:5000"))
 
 
+def print_line(result: dict[str, Any]) -> None:
+    """Print one line of what arrived, and what else ran."""
+    first, *others = result["stages"]
+    words = ", ".join(f"{first[name]:,} {word}" for name, word in zip(FIGURES, WORDS, strict=True))
+    took = ", ".join(f"{stage['stage']} {stage['seconds']:.1f} s" for stage in (first, *others) if not stage["skipped"])
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {words}; {took}", flush=True)  # noqa: T201
+
+
 def _stage_table(stages: list[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 1))
-    for name in ("stage", "rows in", "kept", "refused", "repeats", "seconds"):
+    for name in ("stage", *WORDS, "seconds"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in stages:
         seconds = "up to date" if stage["skipped"] else f"{stage['seconds']:.1f}"

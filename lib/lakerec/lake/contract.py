@@ -21,6 +21,9 @@ class Column:
     nullable: bool = True
 
 
+LOOKED_UP = (C.USER_ID, C.ITEM_ID, C.EVENT_TIME, C.SPLIT, C.BATCH_ID, C.DIGEST, C.SOURCE, C.RUN_ID)
+
+
 @dataclass(frozen=True)
 class Contract:
     """What a table promises to whoever reads it."""
@@ -39,6 +42,11 @@ class Contract:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def looked_up(self) -> list[str]:
+        """Columns by whose range or nulls in a file Delta may leave it unread; those of the others would tell nothing."""
+        return [name for name in self.names if name in (*LOOKED_UP, *self.cluster_by)]
 
     @property
     def schema(self) -> str:

@@ -316,6 +316,8 @@ def _properties(contract: Contract) -> dict[str, str]:
     found = {DELETION_VECTORS: str(contract.deletion_vectors).lower()}
     if contract.change_feed:
         found[commits.CHANGE_FEED] = "true"
+    if contract.looked_up:
+        found["delta.dataSkippingStatsColumns"] = ",".join(contract.looked_up)
     return found | {f"delta.constraints.{name}": expression for name, expression in contract.constraints.items()}
 
 

@@ -35,6 +35,8 @@ SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Java compiles no method of more bytes: one that Spark generates for wide rows would be interpreted, 3 times slower.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Ids of events are all different: a dictionary of them is built only to be thrown away.
+    "spark.hadoop.parquet.enable.dictionary#event_id": "false",
     # petastorm reads Parquet files as they are and knows no deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     # Whoever follows a table's changes has to know which of its files were removed.
@@ -109,7 +111,7 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
     if _runs_here(config):
         settings.update(LOCAL_SETTINGS)
         quiet = f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
-        settings["spark.driver.extraJavaOptions"] = quiet
+        settings["spark.driver.extraJavaOptions"] = f"{quiet} -XX:+UseParallelGC"
     if not submitted():
         jars = jar_files()
         if jars:

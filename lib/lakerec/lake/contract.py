@@ -43,6 +43,14 @@ class Contract:
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
 
+    @staticmethod
+    def ddl(*columns: Column) -> str:
+        """Columns as CREATE TABLE and ADD COLUMNS take them."""
+        return ", ".join(
+            f"`{each.name}` {each.type}{'' if each.nullable else ' NOT NULL'} COMMENT '{quoted(each.comment)}'"
+            for each in columns
+        )
+
     @property
     def looked_up(self) -> list[str]:
         """Columns by whose range or nulls in a file Delta may leave it unread; those of the others would tell nothing."""
@@ -52,6 +60,11 @@ class Contract:
     def schema(self) -> str:
         """The columns as Spark DDL."""
         return ", ".join(f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in self.columns)
+
+
+def quoted(text: str) -> str:
+    """Text as it stands between single quotes in SQL."""
+    return text.replace("'", "\\'")
 
 
 def key(name: str, type_: str, comment: str) -> Column:

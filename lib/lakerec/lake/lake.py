@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError, LakeError
 from lakerec.lake import commits, damage
+from lakerec.lake.contract import quoted
 from lakerec.lake.contracts import CONTRACTS, Contract
-from lakerec.lake.contracts import Column as ContractColumn
 from lakerec.lake.platform import is_local, on_databricks
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ TRIES = 8
 """Times that a write is tried while others change the same table."""
 FIRST_PAUSE = 0.2
 """Seconds between the first two tries, at most; twice as long before each further one."""
+BEING_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 IDENTIFIER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
 
 
@@ -232,13 +233,27 @@ class Lake:
         self._ready.add(table)
 
     def _create(self, contract: Contract) -> None:
-        columns = ", ".join(map(_declared, contract.columns))
+        from pyspark.errors import AnalysisException
+
+        columns = contract.ddl(*contract.columns)
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
-        properties = ", ".join(f"'{key}' = '{_quoted(value)}'" for key, value in _properties(contract).items())
-        self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
-            f"COMMENT '{_quoted(contract.comment)}' TBLPROPERTIES ({properties})"
-        )
+        properties = ", ".join(f"'{key}' = '{quoted(value)}'" for key, value in _properties(contract).items())
+        try:
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
+                f"COMMENT '{quoted(contract.comment)}' TBLPROPERTIES ({properties})"
+            )
+        except AnalysisException as error:
+            if error.getCondition() != BEING_MADE or not self._appears(contract.table):
+                raise
+
+    def _appears(self, table: str) -> bool:
+        """Wait for a table that another writer is making: its folder is there before its first commit."""
+        for number in range(TRIES):
+            if self.exists(table):
+                return True
+            time.sleep(FIRST_PAUSE * 2**number)
+        return False
 
     def _grow(self, contract: Contract) -> None:
         """Add the columns that a table made by an older lakerec lacks; its rows have null there.
@@ -257,7 +272,7 @@ class Lake:
                 "use that version, or start a new lake (lake.root)"
             )
         if added:
-            self.spark.sql(f"ALTER TABLE {self.sql_name(contract.table)} ADD COLUMNS ({', '.join(map(_declared, added))})")
+            self.spark.sql(f"ALTER TABLE {self.sql_name(contract.table)} ADD COLUMNS ({contract.ddl(*added)})")
 
     def _set_properties(self, contract: Contract) -> None:
         """Give a table made by an older lakerec the constraints and the change feed that it lacks.
@@ -306,11 +321,6 @@ def absolute(path: str) -> str:
     return path.rstrip("/") if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/", path) else str(Path(path).resolve())
 
 
-def _declared(column: ContractColumn) -> str:
-    """A column as CREATE TABLE and ADD COLUMNS take it."""
-    return f"`{column.name}` {column.type}{'' if column.nullable else ' NOT NULL'} COMMENT '{_quoted(column.comment)}'"
-
-
 def _properties(contract: Contract) -> dict[str, str]:
     """Delta's properties of a new table."""
     found = {DELETION_VECTORS: str(contract.deletion_vectors).lower()}
@@ -319,10 +329,6 @@ def _properties(contract: Contract) -> dict[str, str]:
     if contract.looked_up:
         found["delta.dataSkippingStatsColumns"] = ",".join(contract.looked_up)
     return found | {f"delta.constraints.{name}": expression for name, expression in contract.constraints.items()}
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "\\'")
 
 
 def conform(frame: DataFrame, contract: Contract, *more: str) -> DataFrame:

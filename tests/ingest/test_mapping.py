@@ -1,5 +1,7 @@
 """Raw files to good rows, repeats and refused rows, on tiny files shown in full."""
 
+from urllib.parse import unquote
+
 import pytest
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest import sort
@@ -22,8 +24,8 @@ def read(spark, path, table):
 
 def kinds(spark, mapped):
     """Mapped rows with what becomes of each."""
-    names = sorted({row.source_file for row in mapped.select("source_file").collect()})
-    placed = sort.with_place(mapped, spark.createDataFrame(list(enumerate(names)), "_file_number long, source_file string"))
+    names = sorted({unquote(row.source_file) for row in mapped.select("source_file").collect()})
+    placed = sort.with_place(mapped, spark.createDataFrame(list(enumerate(names)), "_file_number long, _file string"))
     repeats = sort.tally(placed).where("_low IS NOT NULL")
     good = {(row.source_file, row.source_row) for row in sort.only_new(placed, repeats, None).collect()}
     rows = [

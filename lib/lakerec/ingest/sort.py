@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.ingest.mapping import DROPPED, REASONS
+from lakerec.ingest.rows import FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -49,9 +50,10 @@ def with_place(mapped: DataFrame, files: DataFrame) -> DataFrame:
     """Add the digest as two numbers, and the row's place in the batch as one: by file, then by row.
 
     Args:
-        files: source_file, _file_number (in order of the names): all that `mapped` was read from.
+        files: _file (as the decoded source_file), _file_number (in order of the names): all that `mapped` was read from.
     """
-    numbered = mapped.join(F.broadcast(files), on=C.SOURCE_FILE, how="left")
+    decoded = F.expr(f"try_url_decode(replace({C.SOURCE_FILE}, '+', '%2B'))")
+    numbered = mapped.withColumn(FILE, decoded).join(F.broadcast(files), on=FILE, how="left").drop(FILE)
     unknown = F.raise_error(F.concat(F.lit("a row of a file that was not listed: "), C.SOURCE_FILE)).cast("long")
     number = F.coalesce(F.col(FILE_NUMBER).cast("long"), unknown)
     return numbered.withColumns({**_halves(F.col(C.DIGEST)), PLACE: F.shiftleft(number, ROW_BITS) + F.col(C.SOURCE_ROW)})

@@ -13,7 +13,6 @@ comes to the tables once, whatever is killed, delivered again or run at the same
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,9 +24,9 @@ from lakerec.columns import Sources, Tables
 from lakerec.errors import ContractError, EmptyDataError, InputError, LakeError
 from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
-from lakerec.ingest.paths import one_slash
+from lakerec.ingest.paths import decoded, one_slash
 from lakerec.ingest.read import read_source
-from lakerec.ingest.rows import MALFORMED, RAW
+from lakerec.ingest.rows import FILE, MALFORMED, RAW
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
 from lakerec.stages import arrivals
@@ -194,15 +193,11 @@ def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataF
 
 
 def _numbered(context: Context, files: set[str]) -> DataFrame:
-    """All files that rows may come from, in order of their names, in each form in which a reader may write them."""
+    """All files that the rows come from, in order of their names, which some readers list encoded and some do not."""
     if len(files) > sort.MOST_FILES:
         raise InputError(f"{len(files):,} files at once are more than {sort.MOST_FILES:,}: let them arrive in several runs")
-    rows = [
-        (form, place)
-        for place, name in enumerate(sorted(set(map(one_slash, files))))
-        for form in {name, re.sub("^file:/", "file:///", name)}
-    ]
-    return context.spark.createDataFrame(rows, f"{C.SOURCE_FILE} string, {sort.FILE_NUMBER} long")
+    numbers = {form: number for number, name in enumerate(sorted(map(one_slash, files))) for form in (decoded(name), name)}
+    return context.spark.createDataFrame(list(numbers.items()), f"{FILE} string, {sort.FILE_NUMBER} long")
 
 
 def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:

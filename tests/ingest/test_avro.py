@@ -39,6 +39,7 @@ def test_without_the_module_one_line_says_how_to_get_it(spark, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_with_the_module_avro_is_read(tmp_path):
     done = subprocess.run([sys.executable, "-c", READ, str(tmp_path), AVRO], capture_output=True, text=True)
     if "unresolved dependency" in done.stdout + done.stderr:

@@ -63,19 +63,20 @@ def deduplicate(known: DataFrame, key: Sequence[str] | None) -> DataFrame:
         known: rows with a user.
         key: columns of an event; None: user, item, type and time, where the source gives no event ids.
     """
-    names = [name for name in (NATURAL_KEY if key is None else key) if name not in (C.USER_ID, C.EVENT_TIME)]
-    own_id = [F.when(F.col(C.DIGEST).isNotNull(), F.col(C.EVENT_ID))] if key is None else []
-    twin: list[Column | str] = [*names, *own_id]
+    names = NATURAL_KEY if key is None else tuple(key)
+    twin: list[Column | str] = [name for name in names if name not in (C.USER_ID, C.EVENT_TIME)]
+    if key is None:
+        twin.append(F.when(F.col(C.DIGEST).isNotNull(), F.col(C.EVENT_ID)))
     micros = F.unix_micros(C.EVENT_TIME)
-    if key is not None and C.EVENT_TIME not in key:
-        if key:
-            place = F.row_number().over(Window.partitionBy(C.USER_ID, *twin).orderBy(*_best_first()))
-            known = known.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
-        return known.withColumn(PAUSE, micros - F.lag(micros).over(Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME)))
-    in_order = Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME, *twin, *_best_first())
-    same = F.struct(C.EVENT_TIME, *twin)
-    marked = known.withColumns({PAUSE: micros - F.lag(micros).over(in_order), "_before": F.lag(same).over(in_order)})
-    return marked.where(~F.col("_before").eqNullSafe(same)).drop("_before")
+    if C.EVENT_TIME in names:  # twins lie beside each other in order of time
+        in_order = Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME, *twin, *_best_first())
+        same = F.struct(C.EVENT_TIME, *twin)
+        marked = known.withColumns({PAUSE: micros - F.lag(micros).over(in_order), "_before": F.lag(same).over(in_order)})
+        return marked.where(~F.col("_before").eqNullSafe(same)).drop("_before")
+    if names:
+        place = F.row_number().over(Window.partitionBy(C.USER_ID, *twin).orderBy(*_best_first()))
+        known = known.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
+    return known.withColumn(PAUSE, micros - F.lag(micros).over(Window.partitionBy(C.USER_ID).orderBy(C.EVENT_TIME)))
 
 
 def _best_first() -> list[Column]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Window
+from pyspark.sql import Window, WindowSpec
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
@@ -41,16 +41,19 @@ def counted(events: DataFrame, weights: Mapping[str, float], cancels: Mapping[st
     return known.withColumn(C.WEIGHT, event_weight(weights)).where(F.col(C.WEIGHT) > 0)
 
 
+def _by_user() -> WindowSpec:
+    """A user's history, oldest first; the one order of all windows here, so that Spark sorts once."""
+    return Window.partitionBy(C.USER_ID).orderBy(*FILE_ORDER)
+
+
 def positioned(interactions: DataFrame) -> DataFrame:
     """Add position (from 0, oldest first) in the user's history."""
-    by_user = Window.partitionBy(C.USER_ID).orderBy(*FILE_ORDER)
-    return interactions.withColumn(C.POSITION, (F.row_number().over(by_user) - 1).cast("int"))
+    return interactions.withColumn(C.POSITION, (F.row_number().over(_by_user()) - 1).cast("int"))
 
 
 def leave_last_out(interactions: DataFrame) -> DataFrame:
     """Add split: a user's last event is test, the one before valid; users with fewer than three events are all train."""
-    by_user = Window.partitionBy(C.USER_ID).orderBy(C.POSITION)
-    after, after_that = (F.lead(C.POSITION, ahead).over(by_user) for ahead in (1, 2))
+    after, after_that = (F.lead(C.POSITION, ahead).over(_by_user()) for ahead in (1, 2))
     marked = interactions.withColumns({"_after": after, "_after_that": after_that})
     to_come = F.when(F.col("_after").isNull(), 0).when(F.col("_after_that").isNull(), 1)
     short = F.col(C.POSITION) + 1 + to_come < FEWEST_EVENTS

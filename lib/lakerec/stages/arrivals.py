@@ -210,6 +210,12 @@ def put(context: Context, batch: Batch, rows: DataFrame, table: str, expected: i
     return found
 
 
+def batches_of(files: DataFrame, *figures: Column) -> DataFrame:
+    """source, batch_id and the batch's counts, which each of its files in the ledger repeats; and `figures` over these."""
+    counted = [F.max(F.coalesce(name, F.lit(0))).alias(name) for name in FIGURES]
+    return files.groupBy(C.SOURCE, C.BATCH_ID).agg(*counted, *figures)
+
+
 def since_last_run(context: Context) -> Result:
     """Rows of all batches read since the last run that went to its end, those of runs that were cut short included."""
     runs = context.lake.read(Tables.RUNS).where(F.col("stage") == "ingest")
@@ -217,9 +223,8 @@ def since_last_run(context: Context) -> Result:
     last = runs.agg(F.timestamp_micros(F.max(end)).alias("_end"))
     files = context.lake.read(Tables.FILES).crossJoin(F.broadcast(last))
     recent = files.where(F.col("_end").isNull() | (F.col(C.INGESTED_AT) > F.col("_end")))
-    batches = recent.groupBy(C.SOURCE, C.BATCH_ID).agg(*[F.max(F.coalesce(name, F.lit(0))).alias(name) for name in FIGURES])
     total = Result()
-    for row in batches.collect():
+    for row in batches_of(recent).collect():
         for name, label in FIGURES.items():
             detail = f"{row[C.SOURCE]}.{label}"
             total.details[detail] = str(int(total.details.get(detail, 0)) + row[name])

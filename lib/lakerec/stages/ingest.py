@@ -14,6 +14,7 @@ comes to the tables once, whatever is killed, delivered again or run at the same
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,6 @@ class Sorted:
     duplicates: int
     """Good rows that came before."""
     dropped: int
-    cached: tuple[DataFrame, ...] = ()
 
     @property
     def rows_good(self) -> int:
@@ -156,20 +156,26 @@ def _ingest(context: Context, batch: Batch) -> None:
     names = sorted(row[C.SOURCE_FILE] for row in batch.files)
     proven = not (batch.first or batch.rebuild)
     raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
-    with kept(source.map(raw, batch.config), batch.is_small) as mapped:
-        sorting = _sorted_events if batch.source == Sources.EVENTS else _sorted_descriptions
-        done = sorting(context, batch, source, mapped, {*names, *raw.inputFiles()})
-        try:
-            arrivals.record(context, batch, _write(context, batch, source, done))
-        finally:
-            for frame in done.cached:
-                frame.unpersist()
+    with ExitStack() as held:
+        mapped = held.enter_context(kept(source.map(raw, batch.config), batch.is_small))
+        if batch.source == Sources.EVENTS:
+            placed = sort.with_place(mapped, _numbered(context, {*names, *raw.inputFiles()}))
+            done = _sorted_events(context, batch, source, mapped, placed, held)
+        else:
+            done = _sorted_descriptions(context, batch, source, mapped)
+        arrivals.record(context, batch, _write(context, batch, source, done))
 
 
-def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:
-    """One pass counts and finds repeats, which the writing pass then leaves out."""
-    placed = sort.with_place(mapped, _numbered(context, files))
-    tally = sort.tally(placed).persist()
+def _sorted_events(
+    context: Context, batch: Batch, source: Source, mapped: DataFrame, placed: DataFrame, held: ExitStack
+) -> Sorted:
+    """One pass counts and finds repeats, which the writing pass then leaves out.
+
+    Args:
+        placed: as of `sort.with_place`.
+        held: keeps what is worked out until the batch is written.
+    """
+    tally = held.enter_context(kept(sort.tally(placed)))
     by_kind = tally.groupBy(sort.KIND).agg(
         F.sum(sort.ROWS), F.sum(sort.IDS), F.count(sort.HALVES[0]), F.min("earliest"), F.max("latest")
     )
@@ -178,18 +184,17 @@ def _sorted_events(context: Context, batch: Batch, source: Source, mapped: DataF
     if batch.first or batch.rebuild:
         _refuse_unparsable_times(batch, mapped, rows)
     repeats = met = None
-    cached, duplicates = [tally], 0
+    duplicates = 0
     if sort.GOOD in found:
         _, good, ids, repeated, earliest, latest = found[sort.GOOD]
         duplicates = good - ids
         repeats = tally.where(F.col(sort.HALVES[0]).isNotNull()) if repeated else None
         if (known := _earlier(context, batch, source.table)) is not None:
-            met = sort.met(placed, known.where(F.col(C.EVENT_TIME).between(earliest, latest))).persist()
-            cached.append(met)
+            met = held.enter_context(kept(sort.met(placed, known.where(F.col(C.EVENT_TIME).between(earliest, latest)))))
             duplicates += met.count()
     refused, again = _refused(context, batch, mapped, rows[sort.REFUSED])
     rows_in, new = sum(rows.values()), sort.only_new(placed, repeats, met)
-    return Sorted(new, refused, rows_in, rows[sort.REFUSED], again, duplicates, rows[sort.LEFT_OUT], tuple(cached))
+    return Sorted(new, refused, rows_in, rows[sort.REFUSED], again, duplicates, rows[sort.LEFT_OUT])
 
 
 def _numbered(context: Context, files: set[str]) -> DataFrame:
@@ -200,7 +205,7 @@ def _numbered(context: Context, files: set[str]) -> DataFrame:
     return context.spark.createDataFrame(list(numbers.items()), f"{FILE} string, {sort.FILE_NUMBER} long")
 
 
-def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame, files: set[str]) -> Sorted:
+def _sorted_descriptions(context: Context, batch: Batch, source: Source, mapped: DataFrame) -> Sorted:
     counts = [F.count("*"), F.count(F.when(sort.is_refused(), 1)), F.count(F.when(sort.is_dropped(), 1))]
     rows_in, refused_rows, dropped = mapped.agg(*counts).first()  # type: ignore[misc]
     kinds = sort.sort_descriptions(mapped, source.key, _earlier(context, batch, source.table))

@@ -10,7 +10,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Sources, Tables
 from lakerec.reporting.data_page import Bots
 from lakerec.reporting.masking import mask, mask_user
-from lakerec.stages.arrivals import FIGURES
+from lakerec.stages.arrivals import FIGURES, batches_of
 from lakerec.stages.base import Context, Inputs
 from lakerec.stages.counting import utc
 from lakerec.stages.increments import kept
@@ -26,10 +26,9 @@ FILES, ARRIVED = "files", "arrived"
 
 
 def batches(context: Context) -> DataFrame:
-    """source, batch_id, files, figures of the batch (which each of its files repeats), arrived (epoch microseconds)."""
-    counted = [F.max(F.coalesce(name, F.lit(0))).alias(name) for name in FIGURES]
-    files = context.lake.read(Tables.FILES).groupBy(C.SOURCE, C.BATCH_ID)
-    return files.agg(F.count("*").alias(FILES), *counted, F.unix_micros(F.max(C.INGESTED_AT)).alias(ARRIVED))
+    """source, batch_id, counts of the batch, files, arrived (epoch microseconds)."""
+    arrived = F.unix_micros(F.max(C.INGESTED_AT)).alias(ARRIVED)
+    return batches_of(context.lake.read(Tables.FILES), F.count("*").alias(FILES), arrived)
 
 
 def newest_batches(context: Context, most: int = BATCHES) -> list[dict[str, Any]]:

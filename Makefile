@@ -35,7 +35,7 @@ test: $(READY) ## tests that take minutes at most
 test-slow: $(READY) ## the longer ones
 	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail month by month, ten minutes; avro, whose module is fetched
+test-long: $(READY) ## Online Retail by month and by day, more than an hour; avro, whose module is fetched
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 7200
 
 test-cluster: $(READY) ## a standalone Spark master and two workers, spark-submit, GPU scheduling, two ranks

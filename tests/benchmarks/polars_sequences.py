@@ -13,7 +13,7 @@ import polars as pl
 from deltalake import convert_to_deltalake
 
 NATURAL_KEY = ["user_id", "event_time", "item_id", "event_type"]
-FILE_ORDER = ["event_time", "source_file", "source_row", "event_id"]
+FILE_ORDER = ["event_time", "source_file", "source_row", "item_id", "event_type"]
 GAP = pl.duration(minutes=30)
 
 

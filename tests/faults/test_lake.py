@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from delta.tables import DeltaMergeBuilder
 from lakerec.columns import Tables
-from lakerec.errors import ContractError, TrainingError
+from lakerec.errors import TrainingError
 from lakerec.lake.lake import Lake
+from lakerec.lake.plain import live_files, plain_files
 from lakerec.lake.scratch import sweep
 from lakerec.training import feed
 from pyspark.sql import DataFrameWriter
@@ -179,7 +180,7 @@ def windows(files):
 def test_fault_11_vacuum_during_a_training_read(lake, spark, monkeypatch):
     """The table is replaced and vacuumed when the first of several row groups has been read."""
     pinned = lake.overwrite(sequences(spark, 40, 0), Tables.SEQUENCES)
-    files, whole, calls = lake.live_files(Tables.SEQUENCES, pinned), feed._windows_of, []
+    files, whole, calls = live_files(lake, Tables.SEQUENCES, pinned), feed._windows_of, []
     assert len(files) > 1
 
     def vanish(*arguments):
@@ -194,7 +195,7 @@ def test_fault_11_vacuum_during_a_training_read(lake, spark, monkeypatch):
         windows(files)
     assert not any(Path(file.removeprefix("file://")).exists() for file in files)
     monkeypatch.undo()
-    assert windows(lake.live_files(Tables.SEQUENCES)) == list(range(500, 540))
+    assert windows(live_files(lake, Tables.SEQUENCES)) == list(range(500, 540))
 
 
 def test_fault_11_compaction_and_vacuum_leave_what_a_pinned_version_holds(lake, spark):
@@ -203,7 +204,7 @@ def test_fault_11_compaction_and_vacuum_leave_what_a_pinned_version_holds(lake, 
         pinned = lake.append(sequences(spark, 20, 100 * number), Tables.SEQUENCES, f"batch-{number}", 1)
     optimize(lake, Tables.SEQUENCES)
     vacuum_all(lake, Tables.SEQUENCES)
-    assert windows(lake.live_files(Tables.SEQUENCES, pinned)) == [*range(20), *range(100, 120)]
+    assert windows(live_files(lake, Tables.SEQUENCES, pinned)) == [*range(20), *range(100, 120)]
 
 
 KEEPER = "import time; from lakerec.lake import scratch; f = scratch.scratch_folder(); (f / 'shuffle').write_text('x'); "
@@ -237,23 +238,22 @@ def test_fault_34_what_a_killed_driver_left_goes_when_the_next_one_starts(monkey
 
 def test_fault_35_a_folder_with_removed_files(lake, spark):
     lake.overwrite(sequences(spark, 40, 500), Tables.SEQUENCES)
-    lake.overwrite(sequences(spark, 40, 0), Tables.SEQUENCES)
-    lake.delete(Tables.SEQUENCES, F.col("user") >= 30)
+    lake.overwrite(sequences(spark, 30, 0), Tables.SEQUENCES)
     folder = Path(lake.name(Tables.SEQUENCES))
     assert spark.read.parquet(str(folder)).count() > lake.read(Tables.SEQUENCES).count() == 30
-    assert windows(lake.live_files(Tables.SEQUENCES)) == list(range(30))
+    assert windows(live_files(lake, Tables.SEQUENCES)) == list(range(30))
 
 
 def test_fault_35_a_folder_with_deletion_vectors(lake, spark):
-    lake.overwrite(sequences(spark, 40, 0).coalesce(1), Tables.SEQUENCES)
-    where = lake.sql_name(Tables.SEQUENCES)
-    spark.sql(f"ALTER TABLE {where} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
-    spark.sql(f"DELETE FROM {where} WHERE user >= 30")
+    """Files that hold rows which are gone are not read as they lie; a copy of the snapshot is, until they are purged."""
+    pinned = lake.overwrite(sequences(spark, 40, 0).coalesce(1), Tables.SEQUENCES)
+    lake.delete(Tables.SEQUENCES, F.col("user") >= 30)
+    version, copy = lake.version(Tables.SEQUENCES), Path(lake.root) / "copy"
     assert list(Path(lake.name(Tables.SEQUENCES)).rglob("deletion_vector_*")), "the deletion rewrote the file instead"
-    with pytest.raises(ContractError, match="deletion vectors"):
-        lake.live_files(Tables.SEQUENCES)
-    version = lake.version(Tables.SEQUENCES)
-    assert windows(lake.export(Tables.SEQUENCES, version, Path(lake.root) / "export")) == list(range(30))
-    spark.sql(f"ALTER TABLE {where} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')")
-    spark.sql(f"REORG TABLE {where} APPLY (PURGE)")
-    assert windows(lake.live_files(Tables.SEQUENCES, version)) == list(range(30))
+    assert windows(live_files(lake, Tables.SEQUENCES)) == list(range(40))
+    copied = plain_files(lake, Tables.SEQUENCES, version, copy)
+    assert windows(copied) == list(range(30)) and all("/copy/" in file for file in copied)
+    assert plain_files(lake, Tables.SEQUENCES, pinned, copy) == live_files(lake, Tables.SEQUENCES, pinned)
+    spark.sql(f"REORG TABLE {lake.sql_name(Tables.SEQUENCES)} APPLY (PURGE)")
+    purged = plain_files(lake, Tables.SEQUENCES, version, copy)
+    assert windows(purged) == list(range(30)) and not any("/copy/" in file for file in purged)

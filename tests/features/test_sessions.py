@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from lakerec.features.sessions import session_stats, with_session_context
+from pyspark.sql import functions as F
 
 pytestmark = pytest.mark.spark
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -24,7 +25,7 @@ def events(spark):
         "event_id string, user_id string, session_id string, item_id string, event_time timestamp, source_file string, "
         "source_row long"
     )
-    return spark.createDataFrame(filled, schema)
+    return spark.createDataFrame(filled, schema).withColumn("event_type", F.lit("view"))
 
 
 def test_a_session_is_known_once_nothing_can_join_it(spark):

@@ -9,6 +9,7 @@ from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError
 from lakerec.lake.contracts import CONTRACTS, Column
 from lakerec.lake.lake import Lake
+from lakerec.lake.plain import export, live_files
 
 pytestmark = pytest.mark.spark
 INDEX = "item_id string, item int"
@@ -50,24 +51,16 @@ def test_live_files_are_those_of_the_pinned_snapshot(lake, spark):
     lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
     pinned = lake.overwrite(spark.createDataFrame([("b", 1)], INDEX), Tables.ITEM_INDEX)
     lake.overwrite(spark.createDataFrame([("c", 2)], INDEX), Tables.ITEM_INDEX)
-    files = lake.live_files(Tables.ITEM_INDEX, pinned)
+    files = live_files(lake, Tables.ITEM_INDEX, pinned)
     assert rows(spark.read.parquet(*files)) == [("b", 1)]
 
 
 def test_an_export_is_the_pinned_snapshot_as_plain_parquet(lake, spark, tmp_path):
     pinned = lake.overwrite(spark.createDataFrame([("b", 1)], INDEX), Tables.ITEM_INDEX)
     lake.overwrite(spark.createDataFrame([("c", 2)], INDEX), Tables.ITEM_INDEX)
-    files = lake.export(Tables.ITEM_INDEX, pinned, tmp_path / "out side")
+    files = export(lake, Tables.ITEM_INDEX, pinned, tmp_path / "out side")
     assert all(file.startswith("file:///") and "out%20side" in file for file in files)
     assert rows(spark.read.parquet(*map(unquote, files))) == [("b", 1)]
-
-
-def test_deletion_vectors_are_refused_for_parquet_readers(lake, spark):
-    lake.overwrite(spark.createDataFrame([("a", 0)], INDEX), Tables.ITEM_INDEX)
-    where = lake.name(Tables.ITEM_INDEX)
-    spark.sql(f"ALTER TABLE delta.`{where}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
-    with pytest.raises(ContractError, match="deletion vectors"):
-        lake.live_files(Tables.ITEM_INDEX)
 
 
 def test_a_row_against_a_constraint_or_a_missing_column_is_refused(lake, spark):
@@ -126,7 +119,7 @@ def test_catalog_mode_names_tables_by_layer_and_keeps_them_in_the_schema(spark):
         version = lake.version(Tables.ITEM_INDEX)
         assert rows(spark.table("lakerec_test.gold_item_index")) == [("a", 0), ("b", 1)]
         assert rows(lake.read(Tables.ITEM_INDEX, version)) == [("a", 0), ("b", 1)]
-        assert lake.live_files(Tables.ITEM_INDEX, version)
+        assert live_files(lake, Tables.ITEM_INDEX, version)
     finally:
         spark.sql("DROP SCHEMA lakerec_test CASCADE")
 

@@ -6,6 +6,7 @@ The counts are those of the data's own README. The data are taken from LAKEREC_D
 import os
 import random
 import shutil
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -102,19 +103,23 @@ def test_counts_are_those_of_the_data(spark, at_once):
 
 
 @pytest.mark.long
-def test_month_by_month_gives_the_tables_of_one_batch(spark, at_once, tmp_path, capsys):
-    months: dict[str, dict[str, Path]] = {}
+@pytest.mark.parametrize(("digits", "arrivals"), [(7, 13), (10, 305)], ids=["month", "day"])
+def test_by_month_and_by_day_give_the_tables_of_one_batch(spark, at_once, tmp_path, capsys, digits, arrivals):
+    """What an arrival costs does not grow with what is there: the last tenth of them cost what the first ones did."""
+    portions: dict[str, dict[str, Path]] = {}
     for file in sorted(DATA.glob("*.csv")):
-        months.setdefault(file.stem[:7], {})[file.name] = file
-    assert len(months) == 13
+        portions.setdefault(file.stem[:digits], {})[file.name] = file
+    assert len(portions) == arrivals
     seconds = []
-    for files in months.values():
+    for files in portions.values():
         start = time.monotonic()
         arrive(spark, tmp_path, files)
-        seconds.append(round(time.monotonic() - start, 1))
+        seconds.append(time.monotonic() - start)
     with capsys.disabled():
-        sys.stdout.write(f"\nseconds of each month's arrival: {seconds}\n")
+        sys.stdout.write(f"\nseconds of each arrival: {[round(value, 1) for value in seconds]}\n")
     assert contents(spark, tmp_path) == at_once[2]
+    tenth = arrivals // 10
+    assert statistics.median(seconds[-tenth:]) < 2 * statistics.median(seconds[tenth : 2 * tenth + 1])
 
 
 def test_shuffled_portions_with_a_file_delivered_twice_give_the_tables_of_one_batch(spark, at_once, tmp_path):

@@ -19,8 +19,9 @@ from lakerec.features.weights import event_weight
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-FILE_ORDER = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.EVENT_ID)
-"""Equal times are common: the order of the file decides, so that every run sees the same last event."""
+FILE_ORDER = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.ITEM_ID, C.EVENT_TYPE)
+"""Equal times are common: the order of the file decides, so that every run sees the same last event. Item and type do where
+a file came again with other rows in the old places; events alike in these too are alike in all that is made of them here."""
 FEWEST_EVENTS = 3
 """leave_last_out: a shorter history has nothing left to learn from, and stays whole in train."""
 SCALES = (86_400_000_000, 60_000_000, 1)

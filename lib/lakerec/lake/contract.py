@@ -37,7 +37,7 @@ class Contract:
     change_feed: bool = False
     """Whether Delta records each change, for whoever reads what is new (`Lake.changes`)."""
     deletion_vectors: bool = False
-    """Whether a change may mark rows as gone and leave their file; not where plain Parquet readers read the files."""
+    """Whether a change may mark rows as gone and leave their file; plain Parquet readers then ask `lake/plain.py`."""
 
     @property
     def names(self) -> list[str]:

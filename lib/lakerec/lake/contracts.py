@@ -90,6 +90,7 @@ _CONTRACTS = (
          Column(C.CATEGORIES, "array<string>", "categories or genres"), ATTRIBUTES),
         keys=(C.ITEM_ID,),
         change_feed=True,
+        deletion_vectors=True,
     ),
     Contract(
         T.ITEM_TITLES,
@@ -125,12 +126,14 @@ _CONTRACTS = (
          Column(C.NEXT_SPLIT, "string", "split of the user's next row; null on the last")),
         keys=(C.USER_ID, C.SPLIT),
         constraints={**KNOWN_SPLIT, "same_length": f"size({C.ITEMS}) = size({C.TIMES})"},
+        deletion_vectors=True,
     ),
     Contract(
         T.ITEM_TEXT,
         "the text of an item that a language model reads",
         (ITEM_ID, Column(C.TEXT, "string", "title, categories and description"), TEXT_HASH),
         keys=(C.ITEM_ID,),
+        deletion_vectors=True,
     ),
     Contract(
         T.ITEM_INDEX, "dense index of items; append-only", (ITEM_ID, ITEM),

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import MapType
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from lakerec.lake.lake import Lake
 
 ACTION, INSERT, UPDATE, DELETE = "_action", "insert", "update", "delete"
+FEW = 200_000
+"""Changed rows that each task may hold in memory."""
 
 
 def difference(old: DataFrame, now: DataFrame, keys: Sequence[str], names: Sequence[str]) -> DataFrame:
@@ -20,27 +23,42 @@ def difference(old: DataFrame, now: DataFrame, keys: Sequence[str], names: Seque
 
     Args:
         keys: columns that name a row, none of them null.
-        names: columns to be compared and returned, the keys among them; no maps.
+        names: columns to be compared and returned, the keys among them.
     """
+    maps = {field.name for field in old.schema if isinstance(field.dataType, MapType)}
     before = old.select(*keys, F.struct(*names).alias("_before"))
     after = now.select(*keys, F.struct(*names).alias("_after"))
     joined = before.join(after, on=list(keys), how="full_outer")
+    was, is_ = (_comparable(F.col(row), names, maps) for row in ("_before", "_after"))
     action = F.when(F.col("_before").isNull(), INSERT).when(F.col("_after").isNull(), DELETE).otherwise(UPDATE)
     row = F.coalesce("_after", "_before").alias("_row")
-    changed = joined.where(~F.col("_before").eqNullSafe(F.col("_after")))
-    return changed.select(action.alias(ACTION), row).select(ACTION, "_row.*")
+    return joined.where(~was.eqNullSafe(is_)).select(action.alias(ACTION), row).select(ACTION, "_row.*")
+
+
+def _comparable(row: Column, names: Sequence[str], maps: set[str]) -> Column:
+    """A row whose maps are lists in order of their keys: maps themselves cannot be compared. Null where there is none."""
+    if not maps:
+        return row
+    values = [F.sort_array(F.map_entries(row[name])) if name in maps else row[name] for name in names]
+    return F.when(row.isNotNull(), F.struct(*values))
 
 
 def apply(lake: Lake, changes: DataFrame, table: str, application: str) -> dict[str, int]:
-    """Bring a table from old to new in one commit; gives the number of rows by action.
+    """Bring a table from old to new; gives the number of rows by action.
+
+    Rows that are there are changed in one commit, new ones are added in a second one: so the many rows of the table are
+    looked up beside a few in memory, where one MERGE for both would shuffle them all.
 
     Args:
-        changes: as of `difference`; worked out more than once, so it should be kept.
+        changes: as of `difference`.
         application: names the write, so that it is done once.
     """
+    changes = changes.localCheckpoint()  # a cached frame would be worked out anew when the table it reads is written
     found = {row[0]: int(row[1]) for row in changes.groupBy(ACTION).count().collect()}
-    if set(found) - {INSERT}:
-        lake.merge(changes, table, deleted=F.col(ACTION) == DELETE)
-    elif found:
-        lake.append(changes, table, application, 1)
+    is_new = F.col(ACTION) == INSERT
+    if there := sum(found.values()) - found.get(INSERT, 0):
+        old = changes.where(~is_new)
+        lake.change(F.broadcast(old) if there <= FEW else old, table, F.col(ACTION) == DELETE)
+    if INSERT in found:
+        lake.append(changes.where(is_new), table, application, 1)
     return found

@@ -5,9 +5,8 @@
     changes(table, since)   what changed since a content version, by the change feed
     append(...)             idempotent: the same (application, version) is written once, whatever is retried
     merge(...)              rows matched by key are replaced, others inserted
+    change(...)             rows matched by key are replaced or removed
     overwrite(...)          the whole table, or the part that `where` names
-    live_files(...)         Parquet files of one snapshot, for readers that know no Delta log
-    export(...)             one snapshot as plain Parquet, for readers that know no object storage
 
 Path mode keeps a table at <root>/<layer>/<table>, catalog mode at <catalog>.<schema>.<layer>_<table>. A frame is cast to
 its table's contract before it is written; each write returns the table's content version after it. Writes that run into
@@ -31,7 +30,7 @@ from lakerec.lake.contracts import CONTRACTS, Contract
 from lakerec.lake.platform import is_local, on_databricks
 
 if TYPE_CHECKING:
-    from delta.tables import DeltaTable
+    from delta.tables import DeltaMergeBuilder, DeltaTable
     from pyspark.sql import Column, DataFrame, DataFrameReader, DataFrameWriter, SparkSession
 
 DELETION_VECTORS = "delta.enableDeletionVectors"
@@ -126,28 +125,6 @@ class Lake:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
         return {row.key: row.value for row in rows}
 
-    def live_files(self, table: str, version: int | None = None) -> list[str]:
-        """Parquet files of one snapshot, sorted.
-
-        A Delta folder also holds files of other versions: reading the folder would read removed rows too.
-
-        Raises:
-            ContractError: the snapshot has deletion vectors, which a plain Parquet reader would ignore.
-        """
-        if self.properties(table).get(DELETION_VECTORS) == "true":
-            raise ContractError(
-                f"{table} has deletion vectors, which Parquet readers ignore: set delta.enableDeletionVectors=false "
-                "and run REORG TABLE ... APPLY (PURGE)"
-            )
-        return sorted(self.read(table, version).inputFiles())
-
-    def export(self, table: str, version: int, folder: Path) -> list[str]:
-        """Write one snapshot as plain Parquet into a folder that driver and workers share; gives the files, as URIs."""
-        path = str(folder.resolve())
-        place = path.replace("/dbfs/", "dbfs:/", 1) if path.startswith("/dbfs/") else path
-        self.read(table, version).write.mode("overwrite").parquet(place if on_databricks() else f"file://{path}")
-        return sorted(file.as_uri() for file in folder.resolve().glob("*.parquet"))
-
     def append(self, frame: DataFrame, table: str, application: str, version: int) -> int:
         """Append once: a second call with the same application and a version not above the last writes nothing."""
         writer = self._writer(frame, table).mode("append").option("txnAppId", application).option("txnVersion", version)
@@ -166,27 +143,31 @@ class Lake:
             writer = writer.option("txnAppId", once[0]).option("txnVersion", once[1])
         return self._write(table, lambda: self._save(writer, table))
 
-    def merge(self, frame: DataFrame, table: str, deleted: Column | None = None) -> int:
-        """Replace the rows whose contract keys match, insert the others.
+    def merge(self, frame: DataFrame, table: str) -> int:
+        """Replace the rows whose contract keys match, insert the others."""
+        rows, values = conform(frame, CONTRACTS[table]), _values(CONTRACTS[table])
+        return self._write(
+            table,
+            lambda: self._matching(rows, table).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute(),
+        )
+
+    def change(self, frame: DataFrame, table: str, removed: Column) -> int:
+        """Replace the rows whose contract keys match, or remove them; none is inserted.
 
         Args:
-            deleted: of a row of `frame`: whether the rows that match it are removed instead.
+            removed: of a row of `frame`: whether the rows that match it are removed.
         """
-        from pyspark.sql.functions import lit
+        rows, values = conform(frame.withColumn(REMOVED, removed), CONTRACTS[table], REMOVED), _values(CONTRACTS[table])
 
-        contract = CONTRACTS[table]
-        matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in contract.keys)
-        flag = lit(False) if deleted is None else deleted
-        rows = conform(frame.withColumn(REMOVED, flag), contract, REMOVED).alias("new")
-        values: dict[str, str | Column] = {f"`{name}`": f"new.`{name}`" for name in contract.names}
+        def change() -> None:
+            merging = self._matching(rows, table).whenMatchedDelete(f"new.`{REMOVED}`")
+            merging.whenMatchedUpdate(set=values).execute()
 
-        def merge() -> None:
-            merging = self._table(table).alias("old").merge(rows, matched)
-            if deleted is not None:
-                merging = merging.whenMatchedDelete(f"new.`{REMOVED}`")
-            merging.whenMatchedUpdate(set=values).whenNotMatchedInsert(f"NOT new.`{REMOVED}`", values).execute()
+        return self._write(table, change)
 
-        return self._write(table, merge)
+    def _matching(self, rows: DataFrame, table: str) -> DeltaMergeBuilder:
+        matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in CONTRACTS[table].keys)
+        return self._table(table).alias("old").merge(rows.alias("new"), matched)
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that satisfy `where`; no new version where there are none."""
@@ -319,6 +300,11 @@ class Lake:
 def absolute(path: str) -> str:
     """A local path made absolute, since SQL takes no relative ones; a URI (s3://, dbfs:/, file:/) as it is."""
     return path.rstrip("/") if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/", path) else str(Path(path).resolve())
+
+
+def _values(contract: Contract) -> dict[str, str | Column]:
+    """A row of MERGE's source as its target's."""
+    return {f"`{name}`": f"new.`{name}`" for name in contract.names}
 
 
 def _properties(contract: Contract) -> dict[str, str]:

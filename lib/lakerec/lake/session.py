@@ -37,8 +37,6 @@ SETTINGS = {
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # Ids of events are all different: a dictionary of them is built only to be thrown away.
     "spark.hadoop.parquet.enable.dictionary#event_id": "false",
-    # petastorm reads Parquet files as they are and knows no deletion vectors.
-    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     # Whoever follows a table's changes has to know which of its files were removed.
     "spark.databricks.delta.vacuum.logging.enabled": "true",
 }

@@ -6,17 +6,20 @@ change; else all of bronze. Both give the same tables.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from lakerec.clean import increment
 from lakerec.clean.events import clean_events
 from lakerec.clean.items import add_titles, clean_items, clean_users, titles_in
+from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.errors import EmptyDataError
+from lakerec.features.as_of import only
 from lakerec.lake import difference
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs, Result, Stage
-from lakerec.stages.increments import added_since, kept, replace, unchanged
+from lakerec.stages.increments import added_since, kept, replace, unchanged, update
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,28 +31,40 @@ def run(context: Context, inputs: Inputs) -> Result:
     if bronze.isEmpty():
         raise EmptyDataError("bronze/events has no rows: nothing to clean, silver is left as it was")
     new = added_since(context, inputs, Tables.BRONZE_EVENTS)
-    if new is None:
-        lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)
-        lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)
-    elif not unchanged(context, inputs, Tables.BRONZE_EVENTS):
-        _update(context, new)
-    if not unchanged(context, inputs, Tables.BRONZE_EVENTS, Tables.BRONZE_ITEMS):
-        described = lake.read(Tables.BRONZE_ITEMS, inputs.get(Tables.BRONZE_ITEMS))
-        replace(context, clean_items(described, lake.read(Tables.ITEM_TITLES)), Tables.ITEMS)
+    with kept(new) if new is not None else nullcontext() as fresh:
+        if fresh is None:
+            lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)
+            lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)
+        elif not unchanged(context, inputs, Tables.BRONZE_EVENTS):
+            _update(context, fresh)
+        if not unchanged(context, inputs, Tables.BRONZE_EVENTS, Tables.BRONZE_ITEMS):
+            _describe(context, inputs, fresh)
     if not unchanged(context, inputs, Tables.BRONZE_USERS):
         replace(context, clean_users(lake.read(Tables.BRONZE_USERS, inputs.get(Tables.BRONZE_USERS))), Tables.USERS)
     rows_in, rows_out = bronze.count(), lake.read(Tables.EVENTS).count()
     return Result(rows_in=rows_in, rows_out=rows_out, rows_duplicate=rows_in - rows_out)
 
 
-def _update(context: Context, new: DataFrame) -> None:
+def _update(context: Context, fresh: DataFrame) -> None:
     """Bring silver/events and the titles up to date with new rows of bronze/events."""
     lake, names = context.lake, CONTRACTS[Tables.EVENTS].names
-    with kept(new) as fresh:
-        changes = increment.changes(lake.read(Tables.EVENTS), fresh, context.config.clean, names)
-        with kept(changes) as changed:
-            difference.apply(lake, changed, Tables.EVENTS, context.run_id)
-        lake.merge(add_titles(lake.read(Tables.ITEM_TITLES), titles_in(fresh)), Tables.ITEM_TITLES)
+    changes = increment.changes(lake.read(Tables.EVENTS), fresh, context.config.clean, names)
+    difference.apply(lake, changes, Tables.EVENTS, context.run_id)
+    lake.merge(add_titles(lake.read(Tables.ITEM_TITLES), titles_in(fresh)), Tables.ITEM_TITLES)
+
+
+def _describe(context: Context, inputs: Inputs, fresh: DataFrame | None) -> None:
+    """Items of new events, and those described anew; all where it cannot be told which these are."""
+    described = context.lake.read(Tables.BRONZE_ITEMS, inputs.get(Tables.BRONZE_ITEMS))
+    titles, added = context.lake.read(Tables.ITEM_TITLES), added_since(context, inputs, Tables.BRONZE_ITEMS)
+    if fresh is None or (added is None and Tables.BRONZE_ITEMS in inputs):
+        replace(context, clean_items(described, titles), Tables.ITEMS)
+        return
+    touched = fresh.select(C.ITEM_ID)
+    if added is not None:
+        touched = touched.union(added.select(C.ITEM_ID))
+    rows = clean_items(*(only(frame, touched, C.ITEM_ID) for frame in (described, titles)))
+    update(context, rows, Tables.ITEMS, C.ITEM_ID, touched)
 
 
 STAGE = Stage(

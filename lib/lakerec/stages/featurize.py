@@ -16,14 +16,13 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError
 from lakerec.features import index, interactions
+from lakerec.features.as_of import only
 from lakerec.features.core import k_core
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
-from lakerec.lake import difference
-from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages import statistics
 from lakerec.stages.base import Context, Inputs, Result, Stage
-from lakerec.stages.increments import changed_since, kept, replace, unchanged
+from lakerec.stages.increments import changed_since, kept, replace, unchanged, update
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -49,7 +48,7 @@ def run(context: Context, inputs: Inputs) -> Result:
             _some_users(context, counted, items, events, cuts, chosen)
     _as_of_times(context, inputs)
     if not unchanged(context, inputs, Tables.ITEMS):
-        replace(context, item_text(items, config.features.max_description), Tables.ITEM_TEXT)
+        _texts(context, inputs, items)
     sizes = {row[0]: int(row[1]) for row in lake.read(Tables.INTERACTIONS).groupBy(C.SPLIT).count().collect()}
     details = {split: str(sizes.get(split, 0)) for split in Splits.ALL}
     users, catalogue = (lake.read(table).count() for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
@@ -80,11 +79,12 @@ def _some_users(
     context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int], touched: DataFrame
 ) -> None:
     """The rows of these users that differ are written, no others."""
-    theirs = counted.join(touched, on=C.USER_ID, how="left_semi")
-    _extend_indexes(context, theirs, items, events)
-    _update(context, _rows(context, theirs, cuts), touched, Tables.INTERACTIONS)
-    written = context.lake.read(Tables.INTERACTIONS).join(touched, on=C.USER_ID, how="left_semi")
-    _update(context, sequences(written), touched, Tables.SEQUENCES)
+    wanted = [C.USER_ID, *interactions.FILE_ORDER, C.WEIGHT]
+    with kept(counted.join(touched, on=C.USER_ID, how="left_semi").select(*wanted)) as theirs:
+        _extend_indexes(context, theirs, items, events)
+        with kept(_rows(context, theirs, cuts)) as rows:
+            update(context, rows, Tables.INTERACTIONS, C.USER_ID, touched)
+            update(context, sequences(rows), Tables.SEQUENCES, C.USER_ID, touched)
 
 
 def _rows(context: Context, counted: DataFrame, cuts: list[int]) -> DataFrame:
@@ -92,13 +92,6 @@ def _rows(context: Context, counted: DataFrame, cuts: list[int]) -> DataFrame:
     lake, ordered = context.lake, interactions.positioned(counted)
     divided = interactions.temporal(ordered, cuts) if cuts else interactions.leave_last_out(ordered)
     return interactions.with_dense_ids(divided, lake.read(Tables.USER_INDEX), lake.read(Tables.ITEM_INDEX))
-
-
-def _update(context: Context, rows: DataFrame, touched: DataFrame, table: str) -> None:
-    contract = CONTRACTS[table]
-    old = context.lake.read(table).join(touched, on=C.USER_ID, how="left_semi")
-    with kept(difference.difference(old, rows, contract.keys, contract.names)) as changes:
-        difference.apply(context.lake, changes, table, context.run_id)
 
 
 def _as_of_times(context: Context, inputs: Inputs) -> None:
@@ -109,6 +102,15 @@ def _as_of_times(context: Context, inputs: Inputs) -> None:
         return
     with kept(changed.select(C.USER_ID, C.ITEM_ID)) as touched:
         statistics.write(context, inputs, touched.where(F.col(C.USER_ID).isNotNull()), touched)
+
+
+def _texts(context: Context, inputs: Inputs, items: DataFrame) -> None:
+    changed, longest = changed_since(context, inputs, Tables.ITEMS), context.config.features.max_description
+    if changed is None:
+        replace(context, item_text(items, longest), Tables.ITEM_TEXT)
+    else:
+        rows = item_text(only(items, changed, C.ITEM_ID), longest)
+        update(context, rows, Tables.ITEM_TEXT, C.ITEM_ID, changed)
 
 
 def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame) -> None:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
+from lakerec.features.as_of import only
+from lakerec.lake import difference
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs
 
 if TYPE_CHECKING:
@@ -51,6 +54,21 @@ def kept(frame: DataFrame, keep: bool = True) -> Iterator[DataFrame]:
         yield frame
     finally:
         frame.unpersist()
+
+
+def update(context: Context, rows: DataFrame, table: str, key: str, touched: DataFrame | None) -> None:
+    """Write the touched entities' rows that differ, those that are gone included; all rows where `touched` is None.
+
+    Args:
+        rows: of the touched entities.
+        key: column that names an entity.
+    """
+    if touched is None:
+        context.lake.overwrite(rows, table)
+        return
+    contract, old = CONTRACTS[table], only(context.lake.read(table), touched, key)
+    changes = difference.difference(old, rows, contract.keys, contract.names)
+    difference.apply(context.lake, changes, table, context.run_id)
 
 
 def replace(context: Context, rows: DataFrame, table: str) -> None:

@@ -19,10 +19,8 @@ from lakerec.features.graph import graph_edges, item_entities
 from lakerec.features.pairs import item_pairs
 from lakerec.features.sessions import session_stats
 from lakerec.features.statistics import item_stats, user_stats
-from lakerec.lake import difference
-from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs
-from lakerec.stages.increments import changed_since, kept, replace, unchanged
+from lakerec.stages.increments import changed_since, replace, unchanged, update
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,11 +72,11 @@ def _write_statistics(
     weights, half_life = _weights(context), config.features.half_life_days
     known = only(events.where(F.col(C.USER_ID).isNotNull()), touched_users, C.USER_ID)
     rows = session_stats(known, config.clean.session_gap_minutes)
-    _update(context, rows, Tables.SESSION_STATS, C.USER_ID, touched_users)
+    update(context, rows, Tables.SESSION_STATS, C.USER_ID, touched_users)
     sessions = only(lake.read(Tables.SESSION_STATS), touched_users, C.USER_ID)
-    _update(context, user_stats(known, sessions, weights, half_life), Tables.USER_STATS, C.USER_ID, touched_users)
+    update(context, user_stats(known, sessions, weights, half_life), Tables.USER_STATS, C.USER_ID, touched_users)
     rows = item_stats(only(events, touched_items, C.ITEM_ID), weights, half_life)
-    _update(context, rows, Tables.ITEM_STATS, C.ITEM_ID, touched_items)
+    update(context, rows, Tables.ITEM_STATS, C.ITEM_ID, touched_items)
 
 
 def _write_affinity(context: Context, inputs: Inputs, events: DataFrame, touched: DataFrame | None) -> None:
@@ -94,7 +92,7 @@ def _write_affinity(context: Context, inputs: Inputs, events: DataFrame, touched
     rows = user_affinity(
         only(events, touched, C.USER_ID), items, _weights(context), features.half_life_days, features.affinity
     )
-    _update(context, rows, Tables.USER_AFFINITY, C.USER_ID, touched)
+    update(context, rows, Tables.USER_AFFINITY, C.USER_ID, touched)
 
 
 def _write_pairs(context: Context, events: DataFrame) -> None:
@@ -114,17 +112,6 @@ def _write_graph(context: Context, inputs: Inputs) -> None:
     links = lake.read(Tables.BRONZE_GRAPH_LINKS, inputs.get(Tables.BRONZE_GRAPH_LINKS))
     replace(context, graph_edges(lake.read(Tables.BRONZE_GRAPH, inputs[Tables.BRONZE_GRAPH]), links), Tables.GRAPH_EDGES)
     replace(context, item_entities(lake.read(Tables.GRAPH_EDGES), links), Tables.ITEM_ENTITIES)
-
-
-def _update(context: Context, rows: DataFrame, table: str, key: str, touched: DataFrame | None) -> None:
-    """Write the touched entities' rows that differ, those that are gone included; all rows where `touched` is None."""
-    if touched is None:
-        context.lake.overwrite(rows, table)
-        return
-    contract = CONTRACTS[table]
-    old = only(context.lake.read(table), touched, key)
-    with kept(difference.difference(old, rows, contract.keys, contract.names)) as changes:
-        difference.apply(context.lake, changes, table, context.run_id)
 
 
 def _clear(context: Context, *tables: str) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
+from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
 from lakerec.models.catalog import build, load, seeded, shape_of
 from lakerec.models.data import Holdout, TrainingData
@@ -103,20 +104,14 @@ class Job:
         self.both = TrainingData(both.histories, num_items, vectors)
         users = max(1, min(self.config.validation_users, VALIDATION_CELLS // num_items))
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
-        self.files = self._sequence_files(inputs[Tables.SEQUENCES])
+        version = inputs[Tables.SEQUENCES]
+        self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
         self.events = len(both.histories.items)
         self.values: dict[str, float] = {}
         self.scores: dict[str, np.ndarray] = {}
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.weights: dict[str, float] = {}
         self.ranks, self.epochs = 1, 1
-
-    def _sequence_files(self, version: int) -> list[str]:
-        """Parquet files of the pinned sequences that any process can open: a copy where the lake is no file system."""
-        files = self.context.lake.live_files(Tables.SEQUENCES, version)
-        if all(file.startswith("file:") for file in files):
-            return files
-        return self.context.lake.export(Tables.SEQUENCES, version, self.scratch / "sequences")
 
     def fit_simple(self, name: str) -> None:
         """Validate on train, refit on train + valid, save."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from lakerec import cli
-from lakerec.stages.pipeline import ORDER
+from lakerec.loading import load_config
+from lakerec.stages.pipeline import ORDER, check_sources
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,6 +73,36 @@ def test_no_java_is_one_line_with_the_command_for_each_system(tmp_path):
     for advice in ("Java was not found", "apt-get install", "brew install", "conda install"):
         assert advice in line
     assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "ingest", "plan"])
+@pytest.mark.parametrize("path", ["{tmp}/nowhere", "{tmp}/*.cvs", "file://{tmp}/nowhere/*.csv"])
+def test_a_source_that_is_nowhere_is_told_before_spark_starts(capsys, monkeypatch, tmp_path, verb, path):
+    def started(*_):
+        raise AssertionError("Spark was started")
+
+    monkeypatch.setattr("lakerec.stages.pipeline.opened", started)
+    monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
+    (tmp_path / "1.csv").touch()
+    path = path.format(tmp=tmp_path)
+    words = [verb, "--conf", str(ROOT / "conf" / "demo.yaml"), "--set", f"source.events.path={path}"]
+    expected = f"no file found at {path}, or empty ones only; put the files there or correct the path"
+    assert call(capsys, *words) == (2, "", f"error: source.events.path: {expected}\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("{tmp}/*.csv", []), ("file:{tmp}/1.csv", []), ("{tmp}", []), ("{tmp}/[1-3].csv", []), ("{tmp}/{{1,2}}.csv", []),
+        ("s3a://shop/events", []), ("dbfs:/events", []),
+        ("nowhere", ["spark.master=yarn"]), ("nowhere", ["spark.conf.spark.hadoop.fs.defaultFS=hdfs://here/"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_there_is_left_to_spark(monkeypatch, tmp_path, path, more):
+    monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
+    (tmp_path / "1.csv").touch()
+    overrides = [f"source.events.path='{path.format(tmp=tmp_path)}'", *more]
+    check_sources(load_config(ROOT / "conf" / "base.yaml", overrides, {}))
 
 
 def test_doctor_answers_for_the_demo(capsys, monkeypatch):

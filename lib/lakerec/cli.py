@@ -94,9 +94,10 @@ for _name in STAGES:
 
 @app.command("plan", help="What would run, and why; writes nothing.")
 def plan(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
+    config = load_config(conf, set_ or ())
+    _check_sources(config)
     from lakerec.stages import planning
 
-    config = load_config(conf, set_ or ())
     _set_up_output(as_json)
     _show(planning.plan(config), planning.print_plan, as_json)
 
@@ -121,7 +122,16 @@ def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config
         raise typer.Exit(2)
 
 
+def _check_sources(config: Config) -> None:
+    """What is wrong with a path is said before anything slow is loaded or started."""
+    from lakerec.stages import pipeline
+
+    pipeline.check_sources(config)
+
+
 def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool, full: bool) -> None:
+    if "ingest" in names:
+        _check_sources(config)
     from lakerec.stages import pipeline, summary
 
     watched = _set_up_output(as_json)

@@ -56,6 +56,7 @@ class LimitsConfig(Section):
     """What text files may hold before a row or a file is refused, so that memory stays bounded."""
 
     field_bytes: int = Field(1_000_000, gt=0, description="longest value")
+    document_bytes: int = Field(64_000_000, gt=0, description="largest JSON document over many lines, which one task holds")
     compression_ratio: int = Field(200, gt=1, description="bytes that a byte of a compressed file may become")
 
 

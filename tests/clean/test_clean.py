@@ -7,7 +7,7 @@ from lakerec.clean import increment
 from lakerec.clean.bots import mark_bots
 from lakerec.clean.cancellations import net, net_of_strangers
 from lakerec.clean.events import add_sessions, clean_events, deduplicate, one_row_an_id
-from lakerec.clean.items import add_titles, clean_items, titles_in
+from lakerec.clean.items import add_titles, clean_items, clean_users, titles_in
 from lakerec.config import BotConfig, CleanConfig
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.difference import DELETE, INSERT, UPDATE
@@ -179,16 +179,43 @@ def test_silver_comes_out_the_same_in_whatever_order_events_arrive(spark, seed):
     assert {INSERT, UPDATE} <= seen
 
 
+def test_of_each_column_the_newest_value_that_is_not_empty_counts(spark):
+    schema = (
+        "item_id string, title string, description string, categories array<string>, attributes map<string,string>, "
+        "ingested_at string, source_file string, source_row long, digest string"
+    )
+    rows = [
+        ("x", "Tea", "Green leaves", ["hot"], {"size": "S"}, "day 1", "a", 7, "1"),
+        ("x", "Tea", "Leaves", ["drink"], {"size": "M"}, "day 2", "a", 1, "2"),  # the newest description
+        ("x", "Mint", None, [], {"size": "L"}, "day 2", "a", 2, "3"),  # the newest attributes
+        ("x", "Mint tea", "", None, {}, "day 2", "b", 0, "4"),  # the newest title
+        ("x", None, None, None, None, "day 2", "b", 3, "5"),
+        ("y", None, "", None, None, "day 1", "a", 0, "6"),
+        ("z", "One", None, None, None, "day 1", "a", 0, "7"),  # two of one place, as `explode` makes them
+        ("z", "Two", None, None, None, "day 1", "a", 0, "8"),
+    ]
+    nothing = spark.createDataFrame([], "item_id string, title string, n long")
+    for order in (rows, rows[::-1]):
+        bronze = spark.createDataFrame(order, schema)
+        assert [tuple(row) for row in clean_items(bronze, nothing).orderBy("item_id").collect()] == [
+            ("x", "Mint tea", "Leaves", ["drink"], {"size": "L"}),
+            ("y", "y", None, None, None),
+            ("z", "Two", None, None, None),
+        ]
+        users = clean_users(bronze.withColumnRenamed("item_id", "user_id")).orderBy("user_id").collect()
+        assert [tuple(row) for row in users] == [("x", {"size": "L"}), ("y", None), ("z", None)]
+
+
 def test_one_description_an_item_and_titles_from_events_where_there_is_none(spark):
     schema = (
         "item_id string, title string, description string, categories array<string>, attributes map<string,string>, "
-        "source_file string, source_row long, ingested_at string"
+        "source_file string, source_row long, ingested_at string, digest string"
     )
     bronze = spark.createDataFrame(
         [
-            ("x", "Old", None, None, None, "f", 0, "1"),
-            ("x", "New", None, ["c"], None, "f", 1, "1"),
-            ("n", None, None, None, None, "f", 2, "1"),
+            ("x", "Old", None, None, None, "f", 0, "1", "a"),
+            ("x", "New", None, ["c"], None, "f", 1, "1", "b"),
+            ("n", None, None, None, None, "f", 2, "1", "c"),
         ],
         schema,
     )

@@ -43,12 +43,12 @@ def test_fault_22_whatever_the_order_of_arrival_an_item_has_one_description(spar
     """Titles of events: the commonest, then the first by alphabet. Descriptions: the last of the newest delivery."""
     events = [("x", {"title": title}) for title in ("Tea", "Lamp", "Tea", " Tea", "Lamp", "Mug", "Lamp", "")]
     described = [
-        ("y", title, None, None, None, file, row, "b", at)
+        ("y", title, None, None, None, file, row, "b", at, title)
         for title, file, row, at in [("Old", "a", 1, 1), ("First", "a", 1, 2), ("Last", "a", 9, 2), ("Before", "A", 99, 2)]
     ]
     schema = (
         "item_id string, title string, description string, categories array<string>, attributes map<string,string>, "
-        "source_file string, source_row bigint, batch_id string, ingested_at int"
+        "source_file string, source_row bigint, batch_id string, ingested_at int, digest string"
     )
     for parts in (1, 3):
         for some, others in ((events[:3], events[3:]), (events[5:], events[:5])):

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+DESCRIBED = (C.TITLE, C.DESCRIPTION, C.CATEGORIES, C.ATTRIBUTES)
+
+
 def latest(rows: DataFrame, key: str) -> DataFrame:
-    """One row for each key: that of the newest batch, then the last by file and place."""
-    newest_first = [F.col(name).desc() for name in (C.INGESTED_AT, C.SOURCE_FILE, C.SOURCE_ROW)]
-    place = F.row_number().over(Window.partitionBy(key).orderBy(*newest_first))
-    return rows.withColumn("_place", place).where(F.col("_place") == 1).drop("_place")
+    """One row for each key, with the newest value of each column that is not empty: by batch, then by file and place.
+
+    A newer row that lacks a column does not hide what an older one says in it.
+    """
+    place = F.struct(C.INGESTED_AT, C.SOURCE_FILE, C.SOURCE_ROW, C.DIGEST)
+    values = [(name, F.col(name) != "" if kind == "string" else F.size(name) > 0) for name, kind in rows.dtypes
+              if name in DESCRIBED]  # fmt: skip
+    return rows.groupBy(key).agg(*[F.max_by(name, F.when(filled, place)).alias(name) for name, filled in values])
 
 
 def titles_in(events: DataFrame) -> DataFrame:

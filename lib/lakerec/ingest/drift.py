@@ -120,7 +120,7 @@ def grouped_by_schema(
         except (PySparkException, Py4JJavaError) as error:
             raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
     frames = [(group[0], reader(group).load(list(group))) for group in groups.values()]
-    return _with_equal_types(frames, table, where)
+    return with_equal_types(frames, table, where)
 
 
 def _said(error: Exception) -> str:
@@ -131,8 +131,12 @@ def _said(error: Exception) -> str:
     return f"Spark was started without its module for avro: set spark.conf `spark.jars.packages: {AVRO}`"
 
 
-def _with_equal_types(frames: list[tuple[str, DataFrame]], table: SourceTable, where: str) -> list[tuple[str, DataFrame]]:
-    """The frames, with columns whose type differs as text."""
+def with_equal_types(frames: list[tuple[str, DataFrame]], table: SourceTable, where: str) -> list[tuple[str, DataFrame]]:
+    """The frames, each with a file of its own to be named by, with columns whose type differs as text.
+
+    Raises:
+        InputError: one differs, and drift is refused.
+    """
     kinds: dict[str, str] = {}
     differing = []
     for file, rows in frames:

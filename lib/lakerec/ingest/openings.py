@@ -8,12 +8,14 @@ end once, in the JVM, without keeping anything: that shows a cut file, and a sma
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import InputError
+from lakerec.ingest.charsets import charset_of, check_charset, utf16_unsaid, whole
 from lakerec.ingest.rows import RAW_LIMIT
 from lakerec.source import SourceTable
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 HTML_PAGE, INVALID_UTF8 = "html_page", "invalid_utf8"
+JSON_DOCUMENT, JSON_LINES = "json_document", "json_lines"
 UNREADABLE, TOO_LARGE, RATIO = "unreadable_file", "file_too_large", "compressed_ratio"
 HEAD = 1 << 13
 """Bytes looked at, as long as a line ends within them."""
@@ -30,10 +33,18 @@ LINE_LIMIT = 1 << 26
 HARMLESS = 1 << 24
 """Bytes that a compressed file may become in any case."""
 THREADS = 16
-MARKUP = (b"<!doctype html", b"<html", b"<head", b"<?xml")
-UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-ZSTANDARD = "org.apache.parquet.hadoop.codec.ZstandardCodec"
-"""Reads .zstd without Hadoop's native library, which Spark from PyPI lacks."""
+MARKUP = ("<!doctype html", "<html", "<head", "<?xml")
+MARK = "\ufeff"
+BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
+BRACKETS = re.compile(r"[\[{][\s\[{]*")
+CODECS = "io.compression.codecs"
+ZSTD, ZST = "org.apache.parquet.hadoop.codec.ZstandardCodec", "io.airlift.compress.zstd.ZstdCodec"
+"""Read .zstd and .zst without Hadoop's native library, which Spark from PyPI lacks: parts of Parquet and ORC.
+
+The second is Java throughout. It takes frames one after the other, but no skippable ones, and windows up to 8 MiB: those of
+all levels up to 19. The first takes windows up to 128 MiB, as zstd does unless told.
+"""
+ZST_ADVICE = "; if the file is whole, name it .zstd, or compress it without --long"
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,16 @@ class Opening:
     """How a file begins."""
 
     file: str
-    line: bytes | None = None
-    """First line that is not blank, up to HEAD bytes of it; None where the file has none."""
+    line: str | None = None
+    """First line that is not blank, as far as HEAD bytes show it; None where the file has none."""
     fault: str | None = None
     """Why the whole file is refused."""
     raw: str = ""
     """Its beginning, as the quarantine shows it."""
+    remedy: str = ""
+    """What the file is, and what the config would have to say for it to be read; empty where nothing would help."""
+    charset: str | None = None
+    """What it is to be read in; None: UTF-8."""
 
 
 class Hadoop:
@@ -55,23 +70,35 @@ class Hadoop:
     def __init__(self, spark: SparkSession):
         jvm: Any = spark._jvm
         self.configuration = spark._jsparkSession.sessionState().newHadoopConf()
-        self.configuration.set("io.compression.codecs", codecs(spark))
+        self.configuration.set(CODECS, codecs(spark))
         self.codecs = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self.configuration)
-        self.path = jvm.org.apache.hadoop.fs.Path
+        self.path, self._string = jvm.org.apache.hadoop.fs.Path, jvm.java.lang.String
+
+    def decoded(self, text: bytes, charset: str) -> str:
+        """As Java reads it, without the mark of the order of bytes: U+FFFD stands for what is no text."""
+        return str(self._string(text, charset)).removeprefix(MARK)
 
 
 def codecs(spark: SparkSession) -> str:
-    """Compression codecs by class name: those that the session declares, and ours."""
-    declared = spark._jsparkSession.sessionState().newHadoopConf().get("io.compression.codecs")
-    return f"{declared},{ZSTANDARD}" if declared else ZSTANDARD
+    """Compression codecs by class name: those that the session declares, and ours. Of two for one extension the last counts.
+
+    Hadoop adds them to those that it finds on its own.
+    """
+    jvm: Any = spark._jvm
+    configuration = spark._jsparkSession.sessionState().newHadoopConf()
+    native = jvm.org.apache.hadoop.io.compress.ZStandardCodec.isNativeCodeLoaded()
+    ours = [name for name in ([ZSTD] if native else [ZSTD, ZST]) if configuration.getClassByNameOrNull(name) is not None]
+    return ",".join(filter(None, [configuration.get(CODECS), *ours]))
 
 
 def open_all(spark: SparkSession, table: SourceTable, files: list[str], where: str) -> list[Opening]:
     """The openings of the files, in their order.
 
     Raises:
+        ConfigError: there is no such encoding as the source declares.
         InputError: a file is gone, may not be read, or is compressed in a way that this Spark cannot read.
     """
+    check_charset(spark, table, where)
     hadoop = Hadoop(spark)
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(lambda file: _open(hadoop, table, file, where), files))
@@ -79,6 +106,7 @@ def open_all(spark: SparkSession, table: SourceTable, files: list[str], where: s
 
 def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
     from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
 
     path = hadoop.path(file)
     try:
@@ -88,25 +116,27 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
         raise InputError(f"{where}.path: {file} cannot be opened: {_said(error)}") from None
     try:
         source = stream if codec is None else codec.createInputStream(stream)
-        head = _head(source)
+        head, length = _head(source), system.getFileStatus(path).getLen()
         if codec is not None:
-            most = max(HARMLESS, system.getFileStatus(path).getLen() * table.limits.compression_ratio)
+            most = max(HARMLESS, length * table.limits.compression_ratio)
             # The stream's own skip: that of commons-io lets all threads write to one buffer, which breaks gzip's checksum.
-            if len(head) + source.skip(most) >= most:
-                return Opening(file, fault=RATIO, raw=_text(head))
+            length = len(head) + source.skip(most)
+            if length >= most:
+                return Opening(file, fault=RATIO, raw=_text(head)[:RAW_LIMIT])
             stream.seek(0)
             source = codec.createInputStream(stream)
-        if len(head) >= HEAD and b"\n" not in head and not _line_ends(source):
-            return Opening(file, fault=TOO_LARGE, raw=_text(head))
-        return _judged(table, file, head)
-    except Py4JJavaError as error:
-        if "native zStandard" in str(error.java_exception):
+        if _too_large(table, head, length, source):
+            return Opening(file, fault=TOO_LARGE, raw=_text(head)[:RAW_LIMIT])
+        return _judged(hadoop, table, file, head)
+    except (Py4JJavaError, PySparkException) as error:  # the latter are ArithmeticException and the like, of damaged bytes
+        if "native zStandard" in _said(error):
             raise InputError(
-                f"{where}.path: {file}: this Spark has no native library for .zst; name such files .zstd, or use gzip"
+                f"{where}.path: {file}: this Spark has no library for .zst; name such files .zstd, or use gzip"
             ) from None
         if codec is None:
             raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
-        return Opening(file, fault=UNREADABLE, raw=_said(error))
+        advice = ZST_ADVICE if codec.getClass().getName() == ZST else ""
+        return Opening(file, fault=UNREADABLE, raw=_said(error) + advice)
     finally:
         stream.close()
 
@@ -119,6 +149,18 @@ def _head(source: Any) -> bytes:
     return head
 
 
+def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> bool:
+    """Whether a file has more in one piece than a task can be asked to hold.
+
+    Args:
+        length: bytes of the file, decompressed.
+        source: its stream, past `head`.
+    """
+    if table.format == "json" and whole(table):
+        return length > table.limits.document_bytes
+    return len(head) >= HEAD and b"\n" not in head and not _line_ends(source)
+
+
 def _line_ends(source: Any) -> bool:
     """Whether a line ends within what a line may have; nothing is kept of it."""
     for _ in range(LINE_LIMIT // STEP):
@@ -128,21 +170,59 @@ def _line_ends(source: Any) -> bool:
     return False
 
 
-def _judged(table: SourceTable, file: str, head: bytes) -> Opening:
+def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Opening:
     """The opening of a file that could be read so far."""
-    plain = head.removeprefix(UTF8_MARK)
-    if plain.lstrip().lower().startswith(MARKUP):
-        return Opening(file, fault=HTML_PAGE, raw=_text(head))
-    if head.startswith(UTF16_MARKS) and not {"encoding", "charset"} & {name.lower() for name in table.options}:
-        return Opening(file, fault=INVALID_UTF8, raw=_text(head))
-    line = re.sub(rb"\A(?:[ \t\r]*\n)+", b"", plain).partition(b"\n")[0].rstrip(b"\r")
-    return Opening(file, line=line if line.strip() else None, raw=_text(head))
+    charset, unsaid = charset_of(head, table), utf16_unsaid(head)
+    if charset is None and unsaid is not None:
+        return _misread(file, INVALID_UTF8, hadoop.decoded(head, unsaid), "is UTF-16: set options.encoding to UTF-16")
+    text = _text(head) if charset is None else hadoop.decoded(head, charset)
+    if text.lstrip().lower().startswith(MARKUP):
+        return Opening(file, fault=HTML_PAGE, raw=text[:RAW_LIMIT])
+    text = BLANK_LINES.sub("", text)
+    line = text.partition("\n")[0].rstrip("\r")
+    if table.format == "json":
+        if whole(table) and _is_lines(text):
+            return _misread(file, JSON_LINES, text, "holds a JSON document a line: leave options.multiline out")
+        if not whole(table) and _begins_document(text):
+            return _misread(file, JSON_DOCUMENT, text, "is one JSON document over many lines: set options.multiline to true")
+    return Opening(file, line=line if line.strip() else None, raw=text[:RAW_LIMIT], charset=charset)
+
+
+def _misread(file: str, fault: str, text: str, remedy: str) -> Opening:
+    """A file that another config could read."""
+    return Opening(file, fault=fault, raw=f"{remedy}\n{text}"[:RAW_LIMIT], remedy=remedy)
+
+
+def _begins_document(text: str) -> bool:
+    """Whether the first line opens what a later one closes: `[`, `[{`, `[{…},`, or `{` before a line that is no object."""
+    first, _, rest = text.partition("\n")
+    first = first.strip()
+    if first == "{":
+        return not _is_object(rest.partition("\n")[0])
+    return BRACKETS.fullmatch(first) is not None or (first.startswith("[") and first.endswith(","))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_lines(text: str) -> bool:
+    """Whether something follows the first document, which is all that Spark would read."""
+    text = text.lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return bool(text[end:].strip())
 
 
 def _text(head: bytes) -> str:
-    return head[:RAW_LIMIT].decode("utf-8", "replace")
+    return head.decode("utf-8", "replace").removeprefix(MARK)
 
 
-def _said(error: Any) -> str:
+def _said(error: Exception) -> str:
     """What Java says, in one line."""
-    return str(error.java_exception).splitlines()[0]
+    return str(getattr(error, "java_exception", error)).splitlines()[0]

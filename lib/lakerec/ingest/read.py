@@ -8,38 +8,39 @@ has more bytes than rows, so the numbers of a later block are always higher. A f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from lakerec.errors import InputError
 from lakerec.ingest.contract import apply_contract
-from lakerec.ingest.drift import (
-    check_columns,
-    check_drift,
-    check_mapping,
-    check_needed,
-    fits_nothing,
-    grouped_by_schema,
-    wanted,
+from lakerec.ingest.drift import check_drift, check_mapping, grouped_by_schema, wanted
+from lakerec.ingest.openings import INVALID_UTF8, Opening, open_all
+from lakerec.ingest.paths import nothing_found
+from lakerec.ingest.rows import (
+    CORRUPT,
+    CORRUPT_RECORD,
+    FAULTS,
+    FILE,
+    MALFORMED,
+    RAW,
+    RAW_LIMIT,
+    ROW,
+    held,
+    origin,
+    quoted,
 )
-from lakerec.ingest.openings import INVALID_UTF8, Opening, codecs, open_all
-from lakerec.ingest.paths import plain
-from lakerec.ingest.rows import CORRUPT, FAULTS, FILE, MALFORMED, RAW, RAW_LIMIT, ROW, held, origin, quoted, texts
+from lakerec.ingest.text import TEXT_FORMATS, read_csv, read_json, reader
 from lakerec.lake.lake import absolute
 from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-CORRUPT_RECORD = "_corrupt_record"
 ROW_IN_PARTITION = (1 << 33) - 1
 """Low bits of monotonically_increasing_id: the row's place in its partition."""
-HEADER_MISSING, NUL_BYTE, FIELD_TOO_LARGE = "header_missing", "nul_byte", "field_too_large"
+NUL_BYTE, FIELD_TOO_LARGE = "nul_byte", "field_too_large"
 FILE_SCHEMA = "source_file string, length bigint, modified_at timestamp"
-TEXT_FORMATS = ("csv", "json")
-DEPTH = 64
-"""Levels of JSON from which on a row is malformed: each becomes a level of Spark's schema."""
 
 
 def list_files(spark: SparkSession, table: SourceTable, where: str, required: bool = True) -> DataFrame:
@@ -71,9 +72,7 @@ def list_files(spark: SparkSession, table: SourceTable, where: str, required: bo
     if empty and not required:
         return spark.createDataFrame([], FILE_SCHEMA)
     if empty:
-        raise InputError(
-            f"{where}.path: no file found at {table.path}, or empty ones only; put the files there or correct the path"
-        )
+        raise nothing_found(table.path, where)
     return found
 
 
@@ -136,20 +135,14 @@ def _load(
     Files that are no tables are added to `refused` instead.
     """
     if table.format in TEXT_FORMATS:
-        openings = open_all(spark, table, files, where)
-        refused += [one for one in openings if one.fault is not None]
-        held = [one for one in openings if one.fault is None and one.line is not None]
-        if table.format == "csv":
-            yield from _csv(spark, table, held, where, needed, refused, proven)
-        elif held:
-            yield _json(spark, table, [one.file for one in held], where, needed)
+        yield from _load_text(spark, table, files, where, needed, refused, proven)
         return
-    reader = _reader(spark, table, files)
     if table.format == "delta":
         version = files[0].rpartition("@")[2]
-        frames = [(files[0], reader.format("delta").option("versionAsOf", version).load(absolute(table.path)))]
+        read = reader(spark, table, files).format("delta").option("versionAsOf", version)
+        frames = [(files[0], read.load(absolute(table.path)))]
     else:
-        frames = grouped_by_schema(lambda some: _reader(spark, table, some).format(table.format), table, files, where)
+        frames = grouped_by_schema(lambda some: reader(spark, table, some).format(table.format), table, files, where)
     for file, rows in frames:
         named = file if len(frames) > 1 else None
         check_mapping(table, rows.columns, where, needed, named)
@@ -157,93 +150,29 @@ def _load(
         yield rows
 
 
-def _reader(spark: SparkSession, table: SourceTable, files: Sequence[str]) -> DataFrameReader:
-    """A new reader with the source's options; what folders such as `event_type=view` below its path say becomes columns.
-
-    Spark's readers keep what was set on them: each read takes its own.
-    """
-    reader = spark.read.options(**_options(table))
-    if table.format in TEXT_FORMATS:
-        reader = reader.option("mode", "PERMISSIVE").option("columnNameOfCorruptRecord", CORRUPT_RECORD)
-        reader = reader.option("io.compression.codecs", codecs(spark)).option("maxNestingDepth", DEPTH)
-    folder = plain(table.path).rstrip("/") + "/"
-    below = table.format != "delta" and all(plain(file).startswith(folder) for file in files)
-    return reader.option("basePath", table.path) if below else reader
-
-
-def _options(table: SourceTable) -> dict[str, str | int | float | bool]:
-    """The source's options over ours: CSV has a header, and a quote within quotes is written twice (RFC 4180)."""
-    given = {name.lower(): value for name, value in table.options.items()}
-    return {"header": True, "escape": '"', **given} if table.format == "csv" else given
-
-
-def _csv(
+def _load_text(
     spark: SparkSession,
     table: SourceTable,
-    openings: list[Opening],
+    files: list[str],
     where: str,
     needed: Sequence[str],
     refused: list[Opening],
     proven: bool,
-) -> Iterator[DataFrame]:
-    """One frame of text columns for each header. Spark compares only with the first file's, and fails where they differ.
-
-    Files whose first line has not one of the columns that the mapping names are refused, unless no file has one.
+) -> Iterable[DataFrame]:
+    """The same of CSV and JSON.
 
     Raises:
-        InputError: a header lacks some of the columns, or no file has one.
+        InputError: no file can be read as the source is described, though another description would do.
     """
-    groups: dict[bytes | None, list[Opening]] = {}
-    headed = str(_options(table)["header"]).lower() == "true"
-    for one in openings:
-        groups.setdefault(one.line if headed else None, []).append(one)
-    fitting: list[tuple[list[Opening], list[str]]] = []
-    headless: list[tuple[list[Opening], list[str]]] = []
-    for group in groups.values():
-        columns = _first_line(spark, table, group)
-        (headless if headed and fits_nothing(table, columns, needed) else fitting).append((group, columns))
-    proven = proven or bool(fitting)
-    for group, columns in fitting if proven else headless:
-        check_mapping(table, columns, where, needed, group[0].file)
-        check_drift(table, columns, where, group[0].file)
-        reader = _reader(spark, table, [one.file for one in group]).schema(texts(*columns, CORRUPT_RECORD))
-        yield reader.option("enforceSchema", "false").csv([one.file for one in group])
-    if proven:
-        refused += [Opening(one.file, fault=HEADER_MISSING, raw=one.raw) for group, _ in headless for one in group]
-
-
-def _first_line(spark: SparkSession, table: SourceTable, group: list[Opening]) -> list[str]:
-    """Names of the columns as Spark reads them, or _c0, _c1, … where there is no header."""
-    reader = _reader(spark, table, [one.file for one in group]).option("inferSchema", "false")
-    return next((columns for one in group if (columns := reader.csv(one.file).columns)), [])
-
-
-def _json(spark: SparkSession, table: SourceTable, files: list[str], where: str, needed: Sequence[str]) -> DataFrame:
-    """Rows with the keys that occur in the files. An optional one that none has is null; where no line parses, all are.
-
-    Raises:
-        InputError: no row has a key that the source cannot do without, or one differs from the mapping in case only.
-    """
-    from pyspark.sql.types import StructField, StructType
-
-    def fields_of(some: list[str]) -> list[StructField]:
-        inferred = _reader(spark, table, some).option("primitivesAsString", "true").json(some).schema
-        return [field for field in inferred.fields if field.name != CORRUPT_RECORD]
-
-    fields = fields_of(files)
-    names = [field.name for field in fields]
-    if names:
-        lower = {name.lower() for name in names}
-        demanded = [name for name in needed if name not in table.defaults]
-        must = {ours: theirs for ours, theirs in table.columns.items() if ours in demanded or theirs.lower() in lower}
-        check_columns(must, names, where)
-        check_needed(table, names, where, needed)
-        if table.drift == "refuse":
-            for file in files:
-                check_drift(table, [field.name for field in fields_of([file])], where, file)
-    absent = [name for name in wanted(table, needed) if name not in names]
-    schema = StructType([*fields, *texts(*absent, CORRUPT_RECORD).fields])
-    return _reader(spark, table, files).schema(schema).json(files)
+    openings = open_all(spark, table, files, where)
+    held = [one for one in openings if one.fault is None and one.line is not None]
+    misread = next((one for one in openings if one.remedy), None)
+    if misread is not None and not held and not proven:
+        raise InputError(f"{where}.path: {misread.file} {misread.remedy}")
+    refused += [one for one in openings if one.fault is not None]
+    if table.format == "csv":
+        return read_csv(spark, table, held, where, needed, refused, proven)
+    return read_json(spark, table, held, where, needed) if held else []
 
 
 def _with_origin(rows: DataFrame, table: SourceTable) -> DataFrame:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 FILE, ROW, RAW, CORRUPT = "_file", "_row", "_raw", "_corrupt"
+CORRUPT_RECORD = "_corrupt_record"
+"""What Spark's readers of text call a row that they cannot read."""
 FAULTS = "_faults"
 """Reasons against a row or file that could not be read as it should; null for all others."""
 DECLARED, TAGGED, DROP = "_declared", "_tagged", "_drop"

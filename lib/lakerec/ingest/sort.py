@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 KIND, GOOD, DUPLICATE, REFUSED, LEFT_OUT = "_kind", "good", "duplicate", "refused", "dropped"
-BEFORE, NEWEST = "_before", "_newest"
+BEFORE, AGAIN, OLD = "_before", "_again", "_old"
 HALVES = ("_low", "_high")
 FILE_NUMBER, PLACE, FIRST, ROWS, IDS = "_file_number", "_place", "_first", "rows", "ids"
 ROW_BITS = 42
@@ -132,31 +132,28 @@ def refused_again(mapped: DataFrame, quarantined: DataFrame | None) -> int:
 
 
 def sort_descriptions(mapped: DataFrame, key: str, known: DataFrame | None = None) -> DataFrame:
-    """Good rows with `_kind`: good or duplicate. They describe what `key` names and may change; the last one holds.
+    """Good rows with `_kind`: good or duplicate. They describe what `key` names, and of each column the last counts.
 
-    The last row of a key is a duplicate where it equals the key's newest row and nothing of the key in the batch is new.
-    An other row is one where it comes again later in the batch or came in an earlier one. So a file that arrives again
-    adds nothing, and a description that returns to an earlier one wins.
+    A row is a duplicate where it comes again later in the batch. The others of a key are duplicates all together, where they
+    are the key's newest rows in the same order: so a file that arrives again adds nothing, a description that returns to an
+    earlier one wins, and batches leave what one batch of all files would leave.
 
     Args:
         known: rows of earlier batches: key, digest, source_file, source_row, ingested_at.
     """
-    by_key, backwards = Window.partitionBy(key), [F.desc(C.SOURCE_FILE), F.desc(C.SOURCE_ROW)]
+    backwards = [F.desc(name) for name in (C.SOURCE_FILE, C.SOURCE_ROW, C.DIGEST)]
     again = F.row_number().over(Window.partitionBy(C.DIGEST).orderBy(*backwards)) > 1
-    last = F.row_number().over(by_key.orderBy(*backwards)) == 1
-    marked = _with_history(mapped.where(is_candidate()), key, known)
-    before = F.coalesce(F.array_contains(BEFORE, F.col(C.DIGEST)), F.lit(False))
-    marked = marked.withColumn("_last", last).withColumn("_new", ~F.col("_last") & ~again & ~before)
-    settled = F.col(C.DIGEST).eqNullSafe(F.col(NEWEST)) & ~F.max("_new").over(by_key)
-    duplicate = ~F.col("_new") & (~F.col("_last") | settled)
-    return marked.withColumn(KIND, F.when(duplicate, DUPLICATE).otherwise(GOOD)).drop(BEFORE, NEWEST, "_last", "_new")
+    marked = _with_history(mapped.where(is_candidate()), key, known).withColumn(AGAIN, again)
+    place = F.row_number().over(Window.partitionBy(key, AGAIN).orderBy(*backwards))
+    marked = marked.withColumn(OLD, F.col(AGAIN) | F.get(BEFORE, place - 1).eqNullSafe(F.col(C.DIGEST)))
+    duplicate = F.col(AGAIN) | F.min(OLD).over(Window.partitionBy(key))
+    return marked.withColumn(KIND, F.when(duplicate, DUPLICATE).otherwise(GOOD)).drop(BEFORE, AGAIN, OLD)
 
 
 def _with_history(rows: DataFrame, key: str, known: DataFrame | None) -> DataFrame:
-    """Add the digests of the key's earlier rows, and that of the newest, which is the one that cleaning takes."""
+    """Add the digests of the key's earlier rows, each once, in the order in which cleaning takes them: the newest first."""
     if known is None:
-        nothing = F.lit(None).cast("string")
-        return rows.withColumn(BEFORE, F.array(nothing)).withColumn(NEWEST, nothing)
-    newest = F.max_by(C.DIGEST, F.struct(C.INGESTED_AT, C.SOURCE_FILE, C.SOURCE_ROW))
-    history = known.groupBy(key).agg(F.collect_set(C.DIGEST).alias(BEFORE), newest.alias(NEWEST))
+        return rows.withColumn(BEFORE, F.array().cast("array<string>"))
+    newest_first = F.sort_array(F.collect_list(F.struct(C.INGESTED_AT, C.SOURCE_FILE, C.SOURCE_ROW, C.DIGEST)), asc=False)
+    history = known.groupBy(key).agg(F.array_distinct(newest_first.getField(C.DIGEST)).alias(BEFORE))
     return rows.join(history, on=key, how="left")

@@ -31,6 +31,9 @@ SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Without it Spark parses only the columns a query needs, and cannot tell that a CSV row is too short or too long.
     "spark.sql.csv.parser.columnPruning.enabled": "false",
+    # Text is read in any encoding that Java knows, not in seven; what is no text in it becomes U+FFFD, as it does in UTF-8.
+    "spark.sql.legacy.javaCharsets": "true",
+    "spark.sql.legacy.codingErrorAction": "true",
     # `month=01` in a folder's name is text, as every other raw value is.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Java compiles no method of more bytes: one that Spark generates for wide rows would be interpreted, 3 times slower.
@@ -44,6 +47,8 @@ SETTINGS = {
 SET_WHILE_RUNNING = (
     "spark.sql.session.timeZone",
     "spark.sql.csv.parser.columnPruning.enabled",
+    "spark.sql.legacy.javaCharsets",
+    "spark.sql.legacy.codingErrorAction",
     "spark.sql.sources.partitionColumnTypeInference.enabled",
     "spark.sql.codegen.hugeMethodLimit",
 )
@@ -78,7 +83,7 @@ def spark_session(config: SparkConfig | None = None, name: str = "lakerec") -> S
     settings = session_settings(config or SparkConfig())
     if not submitted():
         require_java()
-    if _runs_here(config or SparkConfig()):
+    if runs_here(config or SparkConfig()):
         settings.setdefault("spark.local.dir", str(scratch_folder()))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
@@ -106,7 +111,7 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
     settings = dict(SETTINGS)
     if config.master and not submitted():
         settings["spark.master"] = config.master
-    if _runs_here(config):
+    if runs_here(config):
         settings.update(LOCAL_SETTINGS)
         quiet = f"-Dlog4j.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
         settings["spark.driver.extraJavaOptions"] = f"{quiet} -XX:+UseParallelGC"
@@ -120,8 +125,8 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
     return settings
 
 
-def _runs_here(config: SparkConfig) -> bool:
-    """The same, before there is a session; under spark-submit its own word counts, whatever the config says."""
+def runs_here(config: SparkConfig) -> bool:
+    """Whether driver and executors will be one process here; under spark-submit its own word counts, not the config's."""
     return not submitted() and (config.master or "").startswith("local")
 
 

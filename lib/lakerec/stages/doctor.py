@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lakerec.config import Config
 from lakerec.errors import LakerecError
+from lakerec.ingest.paths import lies_nothing, nothing_found, told_here
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
 from lakerec.language.files import resolve_model
@@ -86,11 +87,10 @@ def _writable(root: str | None) -> str:
 def _sources(config: Config) -> str:
     found = []
     for name, table in config.source:
-        if table is None or "://" in table.path or table.path.startswith("dbfs:"):
+        if table is None or not told_here(table.path):
             continue
-        pattern = Path(table.path)
-        if not (pattern.exists() or list(Path(pattern.anchor or ".").glob(str(pattern.relative_to(pattern.anchor))))):
-            raise FileNotFoundError(f"source.{name}.path: nothing lies at {table.path}")
+        if lies_nothing(table.path):
+            raise nothing_found(table.path, f"source.{name}")
         found.append(name)
     return ", ".join(found)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lakerec.config import Config
+from lakerec.ingest.paths import lies_nothing, nothing_found
+from lakerec.lake.session import runs_here
 from lakerec.stages.base import Context, Outcome, Stage, Standing, run_stage, standing
 from lakerec.stages.progress import Progress
 
@@ -19,6 +22,20 @@ def stage(name: str) -> Stage:
     """The stage of that name; its module is imported only now, with all that it needs."""
     found: Stage = importlib.import_module(f"lakerec.stages.{name}").STAGE
     return found
+
+
+def check_sources(config: Config) -> None:
+    """Something lies where ingest is to read, as far as a glance tells: before Spark is started, which takes seconds.
+
+    Raises:
+        InputError: nothing does.
+    """
+    elsewhere = "HADOOP_CONF_DIR" in os.environ or any(key.endswith("fs.defaultFS") for key in config.spark.conf)
+    if elsewhere or not runs_here(config.spark):
+        return
+    for name, table in config.source:
+        if table is not None and lies_nothing(table.path):
+            raise nothing_found(table.path, f"source.{name}")
 
 
 @contextmanager

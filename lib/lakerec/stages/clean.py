@@ -27,7 +27,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     bronze = lake.read(Tables.BRONZE_EVENTS, inputs.get(Tables.BRONZE_EVENTS))
     if bronze.isEmpty():
         raise EmptyDataError("bronze/events has no rows: nothing to clean, silver is left as it was")
-    new = added_since(context, inputs, Tables.BRONZE_EVENTS)
+    complete = set(CONTRACTS[Tables.EVENTS].names) <= set(lake.read(Tables.EVENTS).columns)
+    new = added_since(context, inputs, Tables.BRONZE_EVENTS) if complete else None
     if new is None:
         lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)
         lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)

@@ -51,6 +51,7 @@ class Columns:
     EVENT_TYPE: Final = "event_type"
     EVENT_TIME: Final = "event_time"
     VALUE: Final = "value"
+    PRICE: Final = "price"
     CONTEXT: Final = "context"
     SOURCE: Final = "source"
     SOURCE_FILE: Final = "source_file"
@@ -109,6 +110,9 @@ class Columns:
     WEIGHT_DECAYED: Final = "weight_decayed"
     VALUE_MEAN: Final = "value_mean"
     VALUE_DEVIATION: Final = "value_deviation"
+    PRICE_LAST: Final = "price_last"
+    PRICE_BAND: Final = "price_band"
+    PRICE_BAND_MEAN: Final = "price_band_mean"
     STARTED_AT: Final = "started_at"
     ENDED_AT: Final = "ended_at"
     SESSION_POSITION: Final = "session_position"
@@ -135,6 +139,7 @@ class Windows:
     """Time windows of the statistics that end with a row's day."""
 
     DAYS: Final[dict[str, int | None]] = {"1d": 1, "7d": 7, "30d": 30, "all": None}
+    RECENT: Final[dict[str, int]] = {name: days for name, days in DAYS.items() if days is not None}
     SUMS: Final = (Columns.EVENTS, Columns.WEIGHT, Columns.VALUE)
 
 
@@ -149,7 +154,7 @@ class Sources:
     NAMES: Final = {
         EVENTS: (
             Columns.EVENT_ID, Columns.USER_ID, Columns.ITEM_ID, Columns.EVENT_TYPE, Columns.EVENT_TIME, Columns.VALUE,
-            Columns.TITLE,
+            Columns.PRICE, Columns.TITLE,
         ),
         ITEMS: (Columns.ITEM_ID, Columns.TITLE, Columns.DESCRIPTION, Columns.CATEGORIES),
         USERS: (Columns.USER_ID,),

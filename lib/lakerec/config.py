@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -101,11 +102,22 @@ class FeatureConfig(Section):
     max_description: int = Field(1000, gt=0, description="characters of a description that enter an item's text")
     statistics: bool = Field(False, description="whether statistics of users, items and sessions are kept")
     half_life_days: float = Field(30.0, gt=0, description="days after which an event counts half in decayed weights")
+    price_bands: list[float] = Field(
+        default_factory=list, description="prices where a new price band begins, rising; none: no bands"
+    )
     affinity: int = Field(0, ge=0, description="categories kept of a user and day, the strongest first; 0: off")
     item_pairs: int = Field(0, ge=0, description="items kept that occur together with an item; 0: off")
     pairs_within: Literal["user", "session"] = Field("session", description="what two items must share to occur together")
     pairs_last: int = Field(50, ge=2, description="items of a user or session that pairs are made of, the latest ones")
     k_core: int = Field(0, ge=0, description="fewest items of a user and users of an item that stay interactions; 0: off")
+
+    @model_validator(mode="after")
+    def _bands_rise(self) -> FeatureConfig:
+        if any(low >= high for low, high in pairwise([0.0, *self.price_bands])):
+            raise ValueError(f"price_bands must be rising prices above 0, found {self.price_bands}")
+        if self.price_bands and not self.statistics:
+            raise ValueError("price_bands are part of the statistics: set statistics to true, or leave them out")
+        return self
 
 
 class SplitConfig(Section):

@@ -43,7 +43,8 @@ def bronze(raw: str) -> pl.DataFrame:
 
 def silver(events: pl.DataFrame) -> pl.DataFrame:
     """One row a natural key, the largest value, then the first; sessions by gap. Strangers are kept as they are."""
-    core = events.lazy().select("event_id", *NATURAL_KEY, "value", "source_file", "source_row")
+    price = pl.col("context").struct.field("UnitPrice").cast(pl.Float64, strict=False).alias("price")
+    core = events.lazy().select("event_id", *NATURAL_KEY, "value", price, "source_file", "source_row")
     known = core.filter(pl.col("user_id").is_not_null())
     order = ["value", "source_file", "source_row", "event_id"]
     best = known.sort(*NATURAL_KEY, *order, descending=[False] * 4 + [True, False, False, False], nulls_last=True)

@@ -59,6 +59,14 @@ def test_fault_07_one_id_with_two_contents_has_one_winner(spark):
         assert sorted((row.event_id, row.item_id) for row in kept) == [("a", "y"), ("b", "x")]
 
 
+def test_the_price_is_what_the_context_says_where_that_is_a_number(spark):
+    said = {"a": "2.5", "b": " 3 ", "c": "-1", "d": "NaN", "e": "Infinity", "f": "many", "g": None}
+    rows = [(name, "u", name, 0, 1.0, {"context": {"price": text}}) for name, text in said.items()]
+    frame = events(spark, [*rows, ("h", None, "x", 0, 1.0)])
+    found = {row.event_id: row.price for row in clean_events(frame, CleanConfig()).collect()}
+    assert found == {"a": 2.5, "b": 3.0, "c": -1.0, **dict.fromkeys("defgh")}
+
+
 def test_strangers_are_not_one_user(spark):
     frame = events(spark, [("a", None, "x", 0, 1.0), ("b", None, "x", 0, 1.0)])
     assert [row.session_id for row in clean_events(frame, CleanConfig()).collect()] == [None, None]

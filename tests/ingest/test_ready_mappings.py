@@ -136,7 +136,7 @@ def test_online_retail(rows):
     assert found[0].context == {
         "InvoiceNo": "536365",
         "title": "WHITE HOLDER",
-        "UnitPrice": "2.55",
+        "price": "2.55",
         "Country": UNITED,
     }
 

@@ -2,9 +2,11 @@
 
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 from lakerec.columns import Tables
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.loading import load_config
 from lakerec.registry.tracking import Tracker
@@ -24,15 +26,17 @@ source:
 clean: {{cancels: {{back: buy}}, bots: {{events_per_minute: 3}}}}
 split: {{protocol: {protocol}}}
 """
-HEADER = "user,item,at,stars,name,kind\n"
+HEADER = "user,item,at,stars,name,kind,price\n"
 COLUMNS = {
     Tables.BRONZE_EVENTS: ("event_id", "user_id", "item_id", "event_type", "event_time", "value", "context"),
     Tables.QUARANTINE: ("source", "raw", "reasons"),
-    Tables.EVENTS: ("event_id", "user_id", "item_id", "event_time", "session_id", "is_bot", "bot_reasons", "net_value"),
+    Tables.EVENTS: (
+        "event_id", "user_id", "item_id", "event_time", "session_id", "is_bot", "bot_reasons", "net_value", "price",
+    ),
     Tables.ITEMS: ("item_id", "title"),
     Tables.INTERACTIONS: ("user_id", "item_id", "event_time", "weight", "split", "position"),
     Tables.ITEM_TEXT: ("item_id", "text"),
-}
+}  # fmt: skip
 
 
 def files(seed: int) -> dict[str, str]:
@@ -53,6 +57,7 @@ def files(seed: int) -> dict[str, str]:
                 str(rng.randrange(1, 4)),
                 f"{item} {rng.randrange(2)}",
                 rng.choice(["buy", "buy", "back"]),
+                rng.choice(["", "1.5", "4"]),
             ]
             if rng.random() < 0.1:
                 row[rng.choice([1, 2])] = ""
@@ -115,3 +120,16 @@ def test_fault_13_whatever_the_order_of_arrival_the_tables_are_those_of_one_batc
         context = run(spark, tmp_path / "grown", protocol)
     assert contents(context) == expected
     assert contents(run(spark, tmp_path / "grown", protocol, full=True)) == expected
+
+
+def test_events_that_were_cleaned_before_there_were_prices_are_cleaned_anew(spark, tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "1.csv").write_text(HEADER + "ann,u,2024-01-01 10:00:00,1,u,buy,1.5\n")
+    now = CONTRACTS[Tables.EVENTS]
+    older = replace(now, columns=tuple(column for column in now.columns if column.name != "price"))
+    monkeypatch.setitem(CONTRACTS, Tables.EVENTS, older)
+    assert "price" not in run(spark, tmp_path, "leave_last_out").lake.read(Tables.EVENTS).columns
+    monkeypatch.undo()
+    (tmp_path / "raw" / "2.csv").write_text(HEADER + "ben,u,2024-01-02 10:00:00,1,u,buy,4\n")
+    found = run(spark, tmp_path, "leave_last_out").lake.read(Tables.EVENTS).collect()
+    assert {(row.user_id, row.price) for row in found} == {("ann", 1.5), ("ben", 4.0)}

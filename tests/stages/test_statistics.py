@@ -17,13 +17,13 @@ pytestmark = pytest.mark.spark
 START = datetime(2024, 1, 1, tzinfo=UTC)
 EVENTS = (
     "event_id string, user_id string, item_id string, event_type string, event_time timestamp, value double, "
-    "session_id string, is_bot boolean, source_file string, source_row long"
+    "session_id string, is_bot boolean, source_file string, source_row long, price double"
 )
 KEPT = (Tables.USER_STATS, Tables.ITEM_STATS, Tables.SESSION_STATS, Tables.USER_AFFINITY)
 
 
 def log(seed, size=60):
-    """Events by id: (user, item, hour, value)."""
+    """Events by id: (user, item, hour, value, price)."""
     rng = random.Random(seed)
     return {
         f"e{place}": (
@@ -31,6 +31,7 @@ def log(seed, size=60):
             rng.choice("abcd"),
             rng.random() * 24 * 40,
             rng.choice([None, 0.1, 3.0]),
+            rng.choice([None, 0.7, 2.0, 4.1]),
         )
         for place in range(size)
     }
@@ -40,8 +41,8 @@ def fill(lake, events):
     """silver/events of these, and silver/items; gives the version of each."""
     rows = [
         (name, user, item, "buy", START + timedelta(hours=hour), value, user and f"{user}{int(hour // 24)}", False,
-         "f", int(name[1:]))
-        for name, (user, item, hour, value) in events.items()
+         "f", int(name[1:]), *(price or [None]))
+        for name, (user, item, hour, value, *price) in events.items()
     ]  # fmt: skip
     frame = lake.spark.createDataFrame(rows, EVENTS)
     others = {name: F.lit(None) for name in CONTRACTS[Tables.EVENTS].names if name not in frame.columns}
@@ -54,7 +55,7 @@ def fill(lake, events):
 
 
 def context_of(lake, run_id, **features):
-    chosen = {"statistics": True, "affinity": 20, "half_life_days": 3, **features}
+    chosen = {"statistics": True, "affinity": 20, "half_life_days": 3, "price_bands": [1, 4], **features}
     config = Config(name="t", lake=lake.config, source={"events": {"path": "-"}}, features=chosen)
     return Context(config, lake.spark, lake, None, None, run_id=run_id)
 
@@ -103,6 +104,16 @@ def test_rows_of_the_last_event_go_with_it_and_nothing_new_is_not_written(spark,
     assert lake.version(Tables.USER_STATS) == before, "nothing changed, nothing written"
 
 
+def test_events_of_an_older_lakerec_have_no_price(lake):
+    inputs = fill(lake, {"e0": ("u", "a", 1, 1.0, 2.0)})
+    older = lake.read(Tables.EVENTS).drop("price").localCheckpoint()
+    older.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(lake.name(Tables.EVENTS))
+    statistics.write(context_of(lake, "r", affinity=0), {**inputs, Tables.EVENTS: lake.version(Tables.EVENTS)})
+    assert [(row.price_last, row.price_band, row.users_7d) for row in lake.read(Tables.ITEM_STATS).collect()] == [
+        (None, None, 1)
+    ]
+
+
 @pytest.mark.parametrize(("within", "expected"), [("user", {("a", "b"), ("b", "a")}), ("session", set())])
 def test_pairs_within_users_or_sessions(spark, lake, within, expected):
     inputs = fill(lake, {"e0": ("u", "a", 1, 1.0), "e1": ("u", "b", 30, 1.0)})
@@ -110,10 +121,10 @@ def test_pairs_within_users_or_sessions(spark, lake, within, expected):
         "*", "1.0D AS weight", "'train' AS split", "0 AS user", "0 AS item", "cast(source_row AS int) AS position"
     )
     lake.overwrite(events, Tables.INTERACTIONS)
-    chosen = context_of(lake, "r", statistics=False, affinity=0, item_pairs=5, pairs_within=within)
+    chosen = context_of(lake, "r", statistics=False, price_bands=[], affinity=0, item_pairs=5, pairs_within=within)
     statistics.write(chosen, inputs)
     assert {(row.item_id, row.other_item_id) for row in lake.read(Tables.ITEM_PAIRS).collect()} == expected
-    statistics.write(context_of(lake, "r", statistics=False, affinity=0), inputs)
+    statistics.write(context_of(lake, "r", statistics=False, price_bands=[], affinity=0), inputs)
     assert lake.read(Tables.ITEM_PAIRS).isEmpty(), "what is turned off leaves no old rows"
 
 
@@ -127,7 +138,7 @@ def test_the_graph_is_written_once_for_each_version(spark, lake):
         Tables.BRONZE_GRAPH: lake.overwrite(graph, Tables.BRONZE_GRAPH),
         Tables.BRONZE_GRAPH_LINKS: lake.overwrite(links, Tables.BRONZE_GRAPH_LINKS),
     }
-    chosen = context_of(lake, "r", statistics=False, affinity=0)
+    chosen = context_of(lake, "r", statistics=False, price_bands=[], affinity=0)
     statistics.write(chosen, {**fill(lake, {"e0": ("u", "a", 1, 1.0)}), **versions})
     assert [tuple(row) for row in lake.read(Tables.GRAPH_EDGES).collect()] == [("m", "actor", "p", "a", None)]
     assert [tuple(row) for row in lake.read(Tables.ITEM_ENTITIES).collect()] == [("a", "actor", "head", ["p"], 1)]

@@ -33,12 +33,20 @@ def clean_events(events: DataFrame, config: CleanConfig) -> DataFrame:
         events: columns of bronze/events; or rows of silver/events and new ones of bronze/events together, where these are
             all that is known of their users from the start of a session on.
     """
-    unique = one_row_an_id(events)
+    unique = one_row_an_id(with_price(events))
     known, strangers = (unique.where(condition) for condition in (F.col(C.USER_ID).isNotNull(), F.col(C.USER_ID).isNull()))
     in_sessions = add_sessions(deduplicate(known, config.natural_key), config.session_gap_minutes)
     alone = strangers.withColumn(C.SESSION_ID, F.lit(None).cast("string"))
     kept = net(in_sessions, config.cancels).unionByName(net_of_strangers(alone, config.cancels))
     return mark_bots(kept, config.bots)
+
+
+def with_price(events: DataFrame) -> DataFrame:
+    """Add the price that an event's context says, null where that is no finite number; rows that have one keep it."""
+    if C.PRICE in events.columns:
+        return events
+    said = F.col(C.CONTEXT)[C.PRICE].try_cast("double")
+    return events.withColumn(C.PRICE, F.when(F.abs(said) < float("inf"), said))
 
 
 def one_row_an_id(events: DataFrame) -> DataFrame:

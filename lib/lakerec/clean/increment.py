@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lakerec.clean.bots import AGENT, BY_AGENT, bots, says_so
-from lakerec.clean.events import clean_events
+from lakerec.clean.events import clean_events, with_price
 from lakerec.columns import Columns as C
 from lakerec.config import CleanConfig
 from lakerec.lake.difference import difference
@@ -32,6 +32,7 @@ def changes(silver: DataFrame, new: DataFrame, config: CleanConfig, names: list[
     Args:
         names: columns of silver/events.
     """
+    new = with_price(new)
     if config.bots.looks:
         agent = says_so(config.bots) if config.bots.agent else F.lit(False)
         new = new.withColumn(BY_AGENT, agent)

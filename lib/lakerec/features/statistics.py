@@ -9,17 +9,18 @@ later day. Statistics of an entity depend on its own events alone, so those of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Window, WindowSpec
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Windows
 from lakerec.features.as_of import next_midnight
 from lakerec.features.decay import decayed_sums
+from lakerec.features.prices import band, said_price
 from lakerec.features.weights import event_weight, exact_sum
+from lakerec.features.windows import distinct, in_days, last_days, with_met
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -27,54 +28,72 @@ if TYPE_CHECKING:
 MICROS_A_DAY = 86_400_000_000
 
 
-def user_stats(events: DataFrame, sessions: DataFrame, weights: Mapping[str, float], half_life: float) -> DataFrame:
+def user_stats(
+    events: DataFrame,
+    sessions: DataFrame,
+    weights: Mapping[str, float],
+    half_life: float,
+    price_bands: Sequence[float] = (),
+) -> DataFrame:
     """Rows of gold/user_stats.
 
     Args:
         events: rows of silver/events; those without a user count for nobody.
         sessions: rows of gold/session_stats.
         half_life: of weight_decayed, in days.
+        price_bands: edges of the bands of price_band_mean.
     """
     known = events.where(F.col(C.USER_ID).isNotNull())
-    begun = sessions.select(C.USER_ID, C.SESSION_ID, F.col(C.STARTED_AT).alias(C.EVENT_TIME))
-    rows = _by_day(known, C.USER_ID, weights)
-    rows = _with_firsts(rows, known, C.USER_ID, C.ITEM_ID, C.ITEMS)
-    rows = _with_firsts(rows, begun, C.USER_ID, C.SESSION_ID, C.SESSIONS)
-    return _over_windows(rows, C.USER_ID, (C.ITEMS, C.SESSIONS), half_life)
+    rows = _by_day(known, C.USER_ID, weights, price_bands)
+    rows = with_met(rows, known, C.USER_ID, C.ITEM_ID)
+    begun = sessions.groupBy(C.USER_ID, F.to_date(C.STARTED_AT).alias(C.DAY)).agg(F.count("*").alias(C.SESSIONS))
+    rows = rows.join(begun, on=[C.USER_ID, C.DAY], how="left").fillna(0, [C.SESSIONS])
+    so_far = last_days(C.USER_ID, None)
+    return _over_windows(
+        rows,
+        C.USER_ID,
+        half_life,
+        *distinct(C.USER_ID, C.ITEMS),
+        F.sum(C.SESSIONS).over(so_far).alias(C.SESSIONS),
+        *[_sum(C.SESSIONS, C.USER_ID, window) for window in Windows.RECENT],
+        F.try_divide(F.sum("_bands").over(so_far), F.sum("_banded").over(so_far)).alias(C.PRICE_BAND_MEAN),
+    )
 
 
-def item_stats(events: DataFrame, weights: Mapping[str, float], half_life: float) -> DataFrame:
-    """Rows of gold/item_stats; events without a user count too, though not as users."""
-    rows = _by_day(events, C.ITEM_ID, weights)
-    rows = _with_firsts(rows, events.where(F.col(C.USER_ID).isNotNull()), C.ITEM_ID, C.USER_ID, C.USERS)
-    return _over_windows(rows, C.ITEM_ID, (C.USERS,), half_life)
+def item_stats(
+    events: DataFrame, weights: Mapping[str, float], half_life: float, price_bands: Sequence[float] = ()
+) -> DataFrame:
+    """Rows of gold/item_stats; events without a user count too, though not as users. Arguments as of `user_stats`."""
+    rows = _by_day(events, C.ITEM_ID, weights, price_bands)
+    rows = with_met(rows, events.where(F.col(C.USER_ID).isNotNull()), C.ITEM_ID, C.USER_ID)
+    price = F.last("_price", ignorenulls=True).over(last_days(C.ITEM_ID, None))
+    rows = _over_windows(rows, C.ITEM_ID, half_life, *distinct(C.ITEM_ID, C.USERS), price.alias(C.PRICE_LAST))
+    return rows.withColumn(C.PRICE_BAND, band(F.col(C.PRICE_LAST), price_bands))
 
 
-def _by_day(events: DataFrame, key: str, weights: Mapping[str, float]) -> DataFrame:
+def _by_day(events: DataFrame, key: str, weights: Mapping[str, float], price_bands: Sequence[float]) -> DataFrame:
     """One row for each entity and day; one pass, one hash aggregate."""
-    value = F.col(C.VALUE)
+    value, weight = F.col(C.VALUE), event_weight(weights)
+    price = said_price(weights)
+    in_band = band(price, price_bands)
     return events.groupBy(key, F.to_date(C.EVENT_TIME).alias(C.DAY)).agg(
         F.count("*").alias(C.EVENTS),
-        exact_sum(event_weight(weights)).alias(C.WEIGHT),
+        exact_sum(weight).alias(C.WEIGHT),
         F.coalesce(exact_sum(value), F.lit(0.0)).alias(C.VALUE),
         F.coalesce(exact_sum(value * value), F.lit(0.0)).alias("_squares"),
         F.count(value).alias("_values"),
+        F.try_divide(exact_sum(price), F.count(price)).alias("_price"),
+        exact_sum(weight * in_band).alias("_bands"),
+        exact_sum(F.when(in_band.isNotNull(), weight)).alias("_banded"),
         F.min(C.EVENT_TIME).alias("_first"),
         F.max(C.EVENT_TIME).alias(C.LAST_SEEN),
     )
 
 
-def _with_firsts(rows: DataFrame, events: DataFrame, key: str, other: str, name: str) -> DataFrame:
-    """Add how many others the entity met for the first time on the day: their running sum counts distinct ones."""
-    met = events.groupBy(key, other).agg(F.min(F.to_date(C.EVENT_TIME)).alias(C.DAY))
-    firsts = met.groupBy(key, C.DAY).agg(F.count("*").alias(name))
-    return rows.join(firsts, on=[key, C.DAY], how="left").withColumn(name, F.coalesce(name, F.lit(0)))
-
-
-def _over_windows(rows: DataFrame, key: str, distinct: tuple[str, ...], half_life: float) -> DataFrame:
-    """The day's figures → the table's columns: windows, to-date figures, the moment they were knowable."""
+def _over_windows(rows: DataFrame, key: str, half_life: float, *more: Column) -> DataFrame:
+    """The day's figures → the table's columns: windows, to-date figures, the moment they were knowable, and `more`."""
     rows = decayed_sums(rows, (key,), C.WEIGHT, half_life, C.WEIGHT_DECAYED)
-    so_far, in_order = _window(key, None), Window.partitionBy(key).orderBy(F.unix_date(C.DAY))
+    so_far, in_order = last_days(key, None), in_days(key)
     micros = F.unix_micros("_first") - F.unix_micros(F.lag(C.LAST_SEEN).over(in_order))
     count, total = F.sum("_values").over(so_far), F.sum(C.VALUE).over(so_far)
     mean = total / F.when(count > 0, count)
@@ -90,15 +109,9 @@ def _over_windows(rows: DataFrame, key: str, distinct: tuple[str, ...], half_lif
         C.WEIGHT_DECAYED,
         mean.alias(C.VALUE_MEAN),
         F.sqrt(F.when(variance > 0, variance).when(count > 0, 0.0)).alias(C.VALUE_DEVIATION),
-        *[F.sum(name).over(so_far).alias(name) for name in distinct],
+        *more,
     )
 
 
 def _sum(name: str, key: str, window: str) -> Column:
-    return F.sum(name).over(_window(key, Windows.DAYS[window])).alias(f"{name}_{window}")
-
-
-def _window(key: str, days: int | None) -> WindowSpec:
-    """The rows of the last days, today included; None: all so far."""
-    begin = Window.unboundedPreceding if days is None else 1 - days
-    return Window.partitionBy(key).orderBy(F.unix_date(C.DAY)).rangeBetween(begin, Window.currentRow)
+    return F.sum(name).over(last_days(key, Windows.DAYS[window])).alias(f"{name}_{window}")

@@ -17,7 +17,15 @@ TAIL = _key(C.TAIL, "string", "entity that an edge leads to")
 ENTITY_ID = _key(C.ENTITY_ID, "string", "entity of the graph")
 
 
-def _statistics(*distinct: Column) -> tuple[Column, ...]:
+def _counted(name: str, what: str) -> tuple[Column, ...]:
+    """A count so far, and the same over recent days: columns that older tables gain."""
+    recent = (
+        Column(f"{name}_{window}", "bigint", f"{what} of the last {days} days") for window, days in Windows.RECENT.items()
+    )
+    return (_key(name, "bigint", f"{what} so far"), *recent)
+
+
+def _statistics(*counted: Column) -> tuple[Column, ...]:
     """The columns that gold/user_stats and gold/item_stats share, after their key."""
     spans = {name: "so far" if days is None else f"of the last {days} days" for name, days in Windows.DAYS.items()}
     sums = [
@@ -32,7 +40,7 @@ def _statistics(*distinct: Column) -> tuple[Column, ...]:
         _key(C.WEIGHT_DECAYED, "double", "weight so far, half of it after each features.half_life_days"),
         Column(C.VALUE_MEAN, "double", "mean value so far; null without any"),
         Column(C.VALUE_DEVIATION, "double", "standard deviation of the values so far; null without any"),
-        *distinct,
+        *counted,
     )  # fmt: skip
 
 
@@ -46,8 +54,8 @@ FEATURES = (
     Contract(
         T.USER_STATS,
         "statistics of a user at the end of each day with an event of theirs",
-        (KNOWN_USER, *_statistics(_key(C.ITEMS, "bigint", "distinct items so far"),
-                                  _key(C.SESSIONS, "bigint", "sessions begun so far"))),
+        (KNOWN_USER, *_statistics(*_counted(C.ITEMS, "distinct items"), *_counted(C.SESSIONS, "sessions begun"),
+                                  Column(C.PRICE_BAND_MEAN, "double", "mean price band so far, by weight"))),
         keys=(C.USER_ID, C.DAY),
         deletion_vectors=True,
         cluster_by=(C.USER_ID,),
@@ -55,7 +63,9 @@ FEATURES = (
     Contract(
         T.ITEM_STATS,
         "statistics of an item at the end of each day with an event of it",
-        (ITEM_ID, *_statistics(_key(C.USERS, "bigint", "distinct users so far, those unknown left out"))),
+        (ITEM_ID, *_statistics(*_counted(C.USERS, "distinct users, those unknown left out,"),
+                               Column(C.PRICE_LAST, "double", "mean price on the last day so far with any"),
+                               Column(C.PRICE_BAND, "int", "edges of features.price_bands that the price has reached"))),
         keys=(C.ITEM_ID, C.DAY),
         deletion_vectors=True,
         cluster_by=(C.ITEM_ID,),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from lakerec.clean import increment
 from lakerec.clean.events import clean_events
 from lakerec.clean.items import add_titles, clean_items, clean_users, titles_in
@@ -30,10 +32,11 @@ def run(context: Context, inputs: Inputs) -> Result:
     bronze = lake.read(Tables.BRONZE_EVENTS, inputs.get(Tables.BRONZE_EVENTS))
     if bronze.isEmpty():
         raise EmptyDataError("bronze/events has no rows: nothing to clean, silver is left as it was")
-    new = added_since(context, inputs, Tables.BRONZE_EVENTS)
+    complete = set(CONTRACTS[Tables.EVENTS].names) <= set(lake.read(Tables.EVENTS).columns)
+    new = added_since(context, inputs, Tables.BRONZE_EVENTS) if complete else None
     with kept(new) if new is not None else nullcontext() as fresh:
         if fresh is None:
-            lake.overwrite(clean_events(bronze, context.config.clean), Tables.EVENTS)
+            lake.overwrite(clean_events(_priced(context, bronze), context.config.clean), Tables.EVENTS)
             lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)
         elif not unchanged(context, inputs, Tables.BRONZE_EVENTS):
             _update(context, fresh)
@@ -45,10 +48,17 @@ def run(context: Context, inputs: Inputs) -> Result:
     return Result(rows_in=rows_in, rows_out=rows_out, rows_duplicate=rows_in - rows_out)
 
 
+def _priced(context: Context, events: DataFrame) -> DataFrame:
+    """Where the source says no price, none is looked for: maps are slow to read."""
+    source = context.config.source.events
+    says = C.PRICE in (*source.columns, *source.defaults, *source.computed)
+    return events if says else events.withColumn(C.PRICE, F.lit(None).cast("double"))
+
+
 def _update(context: Context, fresh: DataFrame) -> None:
     """Bring silver/events and the titles up to date with new rows of bronze/events."""
     lake, names = context.lake, CONTRACTS[Tables.EVENTS].names
-    changes = increment.changes(lake.read(Tables.EVENTS), fresh, context.config.clean, names)
+    changes = increment.changes(lake.read(Tables.EVENTS), _priced(context, fresh), context.config.clean, names)
     difference.apply(lake, changes, Tables.EVENTS, context.run_id)
     lake.merge(add_titles(lake.read(Tables.ITEM_TITLES), titles_in(fresh)), Tables.ITEM_TITLES)
 

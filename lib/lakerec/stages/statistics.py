@@ -44,6 +44,8 @@ def write(
     """
     features = context.config.features
     events = context.lake.read(Tables.EVENTS, inputs.get(Tables.EVENTS)).where(~F.col(C.IS_BOT))
+    if C.PRICE not in events.columns:  # silver/events of an older lakerec, which gains it when it is next written
+        events = events.withColumn(C.PRICE, F.lit(None).cast("double"))
     if features.statistics:
         _write_statistics(context, events, touched_users, touched_items)
     else:
@@ -69,13 +71,13 @@ def _write_statistics(
     context: Context, events: DataFrame, touched_users: DataFrame | None, touched_items: DataFrame | None
 ) -> None:
     config, lake = context.config, context.lake
-    weights, half_life = _weights(context), config.features.half_life_days
+    how = (_weights(context), config.features.half_life_days, config.features.price_bands)
     known = only(events.where(F.col(C.USER_ID).isNotNull()), touched_users, C.USER_ID)
     rows = session_stats(known, config.clean.session_gap_minutes)
     update(context, rows, Tables.SESSION_STATS, C.USER_ID, touched_users)
     sessions = only(lake.read(Tables.SESSION_STATS), touched_users, C.USER_ID)
-    update(context, user_stats(known, sessions, weights, half_life), Tables.USER_STATS, C.USER_ID, touched_users)
-    rows = item_stats(only(events, touched_items, C.ITEM_ID), weights, half_life)
+    update(context, user_stats(known, sessions, *how), Tables.USER_STATS, C.USER_ID, touched_users)
+    rows = item_stats(only(events, touched_items, C.ITEM_ID), *how)
     update(context, rows, Tables.ITEM_STATS, C.ITEM_ID, touched_items)
 
 

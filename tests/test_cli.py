@@ -65,6 +65,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(capsys, monkeypatch):
 def test_no_java_is_one_line_with_the_command_for_each_system(tmp_path):
     conf = tmp_path / "conf.yaml"
     conf.write_text("name: x\nlake: {root: lake}\nspark: {master: 'local[1]'}\nsource: {events: {path: e.csv}}\n")
+    (tmp_path / "e.csv").write_text("user_id,item_id,event_time\n")
     environment = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "lakerec.cli", "ingest", "--conf", str(conf)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)

@@ -1,6 +1,6 @@
 """Prices of items and price bands as of a day, by hand."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from lakerec.features.prices import quantile_edges
@@ -57,6 +57,6 @@ def test_edges_divide_the_items_by_what_they_cost_at_the_moment(spark):
     days = [("a", 2, 1.0), ("a", 3, 3.0), ("b", 2, 5.0), ("c", 2, 7.0), ("c", 9, 900.0), ("d", 2, None), ("e", 9, 9.0)]
     rows = [(item, datetime(2024, 1, day), price) for item, day, price in days]
     stats = spark.createDataFrame(rows, "item_id string, knowable_at timestamp, price_last double")
-    assert quantile_edges(stats, 2, datetime(2024, 1, 3)) == [5.0], "of 3, 5 and 7"
+    assert quantile_edges(stats, 2, datetime(2024, 1, 3, tzinfo=UTC)) == [5.0], "of 3, 5 and 7"
     assert quantile_edges(stats, 4, datetime(2024, 1, 3)) == [4.0, 5.0, 6.0]
     assert quantile_edges(stats, 2, datetime(2024, 1, 1)) == []

@@ -22,8 +22,8 @@ tracking: {{uri: "sqlite:///{folder}/mlflow.db"}}
 source:
   events:
     path: {folder}/raw
-    columns: {{user_id: user, item_id: item, event_time: at, value: stars, title: name, event_type: kind}}
-clean: {{cancels: {{back: buy}}, bots: {{events_per_minute: 3}}}}
+    columns: {{user_id: user, item_id: item, event_time: at, value: stars, title: name, event_type: kind, price: price}}
+{items}clean: {{cancels: {{back: buy}}, bots: {{events_per_minute: 3}}}}
 split: {{protocol: {protocol}}}
 """
 HEADER = "user,item,at,stars,name,kind,price\n"
@@ -90,9 +90,15 @@ def contents(context: Context) -> dict[str, list[str]]:
     return found
 
 
-def run(spark, folder, protocol, full=False) -> Context:
+def run(spark, folder, protocol, full=False, items="") -> Context:
+    """
+    Args:
+        items: folder of descriptions; none: there are no such files.
+    """
     conf = folder / "shop.yaml"
-    conf.write_text(CONFIG.format(folder=folder, protocol=protocol))
+    columns = "{item_id: item, title: name, description: text, categories: kinds}"
+    described = f"  items: {{path: {folder}/{items}, columns: {columns}}}\n"
+    conf.write_text(CONFIG.format(folder=folder, protocol=protocol, items=described if items else ""))
     config = load_config(conf, (), {})
     context = Context(
         config, spark, Lake(spark, config.lake), Tracker(config.tracking, "test"), Progress(False, spark), full=full
@@ -133,3 +139,65 @@ def test_events_that_were_cleaned_before_there_were_prices_are_cleaned_anew(spar
     (tmp_path / "raw" / "2.csv").write_text(HEADER + "ben,u,2024-01-02 10:00:00,1,u,buy,4\n")
     found = run(spark, tmp_path, "leave_last_out").lake.read(Tables.EVENTS).collect()
     assert {(row.user_id, row.price) for row in found} == {("ann", 1.5), ("ben", 4.0)}
+
+
+DESCRIBED = (
+    "item,name,text,kinds,color\na,Apple,,fruit,red\nb,Bread,Of rye,food,brown\n",
+    "item,name,text,kinds,color\na,Apple,Sweet,fruit|food,green\nz,Zest,Of lemons,,\n",  # z: nobody met it
+    "item,name,text,kinds,color\nb,,,food|bakery,\nc,Cup,,,blue\n",
+)
+BOUGHT = (
+    "ann,a,2024-01-01 10:00:00,1,,buy,\n",
+    "ann,b,2024-01-01 11:00:00,1,,buy,\n",
+    "ben,c,2024-01-03 10:00:00,1,,buy,\n",
+)
+
+
+def test_items_described_anew_are_those_that_a_full_run_describes(spark, tmp_path):
+    for name in ("raw", "items"):
+        (tmp_path / name).mkdir()
+    wanted = {Tables.ITEMS: ("item_id", "title", "description", "categories", "attributes"),
+              Tables.ITEM_TEXT: ("item_id", "text", "text_hash")}  # fmt: skip
+    for number, (described, bought) in enumerate(zip(DESCRIBED, BOUGHT, strict=True)):
+        (tmp_path / "items" / f"{number}.csv").write_text(described)
+        if number != 1:  # the second time, only descriptions are new
+            (tmp_path / "raw" / f"{number}.csv").write_text(HEADER + bought)
+        lake = run(spark, tmp_path, "leave_last_out", items="items").lake
+    operations = [commit.operation for commit in lake.commits(Tables.ITEMS)]
+    assert operations.count("CREATE TABLE") == 1 and "MERGE" in operations, "items were not updated but written anew"
+    grown = {table: sorted(map(str, lake.read(table).select(*names).collect())) for table, names in wanted.items()}
+    lake = run(spark, tmp_path, "leave_last_out", full=True, items="items").lake
+    assert grown == {table: sorted(map(str, lake.read(table).select(*names).collect())) for table, names in wanted.items()}
+    assert len(grown[Tables.ITEMS]) == 4 and "Of rye" in str(grown) and "Sweet" in str(grown)
+
+
+@pytest.mark.parametrize("table", [Tables.EVENTS, Tables.INTERACTIONS, Tables.SEQUENCES])
+def test_a_run_cut_short_between_changed_and_new_rows_is_made_good_by_the_next(spark, tmp_path, monkeypatch, table):
+    rows = [
+        "ann,u,2024-01-01 10:00:00,2,u,buy,\n",
+        "ann,v,2024-01-01 10:05:00,1,v,buy,\n",
+        "ann,w,2024-01-02 10:00:00,1,w,buy,\n",
+    ]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "1.csv").write_text(HEADER + "".join(rows))
+    run(spark, tmp_path, "leave_last_out")
+    (tmp_path / "raw" / "2.csv").write_text(
+        HEADER
+        + "ann,u,2024-01-01 10:01:00,-1,u,back,\nann,x,2024-01-03 09:00:00,1,x,buy,\nben,x,2024-01-03 09:00:00,1,x,buy,\n"
+    )
+    append, changed = Lake.append, []
+
+    def cut(lake, frame, name, *once):
+        if name == table and lake.version(table) > before:
+            changed.append(name)
+            raise KeyboardInterrupt
+        return append(lake, frame, name, *once)
+
+    before = Lake(spark, load_config(tmp_path / "shop.yaml", (), {}).lake).version(table)
+    monkeypatch.setattr(Lake, "append", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(spark, tmp_path, "leave_last_out")
+    monkeypatch.undo()
+    assert changed == [table], "no row was changed before the new ones were to be added"
+    grown = contents(run(spark, tmp_path, "leave_last_out"))
+    assert grown == contents(run(spark, tmp_path, "leave_last_out", full=True))

@@ -17,11 +17,10 @@ from lakerec.columns import Splits
 from lakerec.features.weights import event_weight
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
-FILE_ORDER = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.ITEM_ID, C.EVENT_TYPE)
-"""Equal times are common: the order of the file decides, so that every run sees the same last event. Item and type do where
-a file came again with other rows in the old places; events alike in these too are alike in all that is made of them here."""
+ORDERED_BY = (C.EVENT_TIME, C.SOURCE_FILE, C.SOURCE_ROW, C.ITEM_ID, C.EVENT_TYPE)
+"""Columns of `file_order`."""
 FEWEST_EVENTS = 3
 """leave_last_out: a shorter history has nothing left to learn from, and stays whole in train."""
 SCALES = (86_400_000_000, 60_000_000, 1)
@@ -42,9 +41,19 @@ def counted(events: DataFrame, weights: Mapping[str, float], cancels: Mapping[st
     return known.withColumn(C.WEIGHT, event_weight(weights)).where(F.col(C.WEIGHT) > 0)
 
 
+def file_order() -> list[Column]:
+    """Oldest first. Equal times are common: the order of the file decides, so that every run sees the same last event.
+
+    Rows that share a place too (elements of one list, a file that came again with other rows) stand by chance, which is a
+    hash of the item; events alike in item and type as well are alike in all that is made of them.
+    """
+    moment, file, row, item, event_type = map(F.col, ORDERED_BY)
+    return [moment, file, row, F.xxhash64(item), item, event_type]
+
+
 def _by_user() -> WindowSpec:
-    """A user's history, oldest first; the one order of all windows here, so that Spark sorts once."""
-    return Window.partitionBy(C.USER_ID).orderBy(*FILE_ORDER)
+    """A user's history; the one order of all windows here, so that Spark sorts once."""
+    return Window.partitionBy(C.USER_ID).orderBy(*file_order())
 
 
 def positioned(interactions: DataFrame) -> DataFrame:

@@ -42,7 +42,12 @@ def quantile_edges(item_stats: DataFrame, bands: int, moment: datetime) -> list[
         item_stats: rows of gold/item_stats.
         bands: how many parts; fewer come out where many items cost the same.
         moment: such as where the valid split begins, so that the edges know nothing of what is to be predicted.
+
+    Raises:
+        ValueError: the moment says no time zone.
     """
+    if moment.tzinfo is None:
+        raise ValueError(f"moment {moment} says no time zone: add tzinfo=UTC")
     known = item_stats.where((F.col(C.KNOWABLE_AT) <= F.lit(moment)) & F.col(C.PRICE_LAST).isNotNull())
     prices = known.groupBy(C.ITEM_ID).agg(F.max_by(C.PRICE_LAST, C.KNOWABLE_AT).alias(C.PRICE_LAST))
     shares = F.array(*[F.lit(place / bands) for place in range(1, bands)])

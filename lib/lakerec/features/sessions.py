@@ -8,7 +8,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.features.interactions import FILE_ORDER
+from lakerec.features.interactions import file_order
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -33,7 +33,7 @@ def with_session_context(events: DataFrame) -> DataFrame:
     Events of equal time stand in the order of the file, so the item before may be one of the same second, never a later
     one.
     """
-    in_session = Window.partitionBy(C.USER_ID, C.SESSION_ID).orderBy(*FILE_ORDER)
+    in_session = Window.partitionBy(C.USER_ID, C.SESSION_ID).orderBy(*file_order())
     so_far = in_session.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     began = F.unix_micros(F.min(C.EVENT_TIME).over(so_far))
     known = events.where(F.col(C.SESSION_ID).isNotNull()).select(

@@ -3,7 +3,8 @@
     raw rows → one frame: our columns + source_file, source_row, digest, _raw (of refused rows), _reasons (empty: good),
                _dropped (code of the rule that leaves the row out, else null)
 
-Pure functions of a frame and a source's config. A column of exactly our name that nothing maps is mapped to itself.
+Pure functions of a frame and a source's config. A column of exactly our name that nothing maps is mapped to itself
+(a `price` to the context, where `clean` looks for it only if it is named).
 `digest` is a hash of the row's own columns: equal rows, equal digests.
 """
 

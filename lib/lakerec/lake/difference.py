@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import MapType
 
+from lakerec.columns import Columns as C
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from lakerec.lake.lake import Lake
 
 ACTION, INSERT, UPDATE, DELETE = "_action", "insert", "update", "delete"
-FEW = 200_000
-"""Changed rows that each task may hold in memory."""
+MOMENT = "_moment"
+FEW, SMALL = 200_000, 64 << 20
+"""Changed rows, and their bytes as text, that the driver and each task may hold in memory."""
 
 
 def difference(old: DataFrame, now: DataFrame, keys: Sequence[str], names: Sequence[str]) -> DataFrame:
-    """Rows to be inserted, updated or deleted (`_action`) to get from `old` to `now`.
+    """Rows to be inserted, updated or deleted (`_action`) to get from `old` to `now`; `_moment`: the old row's event_time.
 
     Args:
         keys: columns that name a row, none of them null.
@@ -32,7 +35,9 @@ def difference(old: DataFrame, now: DataFrame, keys: Sequence[str], names: Seque
     was, is_ = (_comparable(F.col(row), names, maps) for row in ("_before", "_after"))
     action = F.when(F.col("_before").isNull(), INSERT).when(F.col("_after").isNull(), DELETE).otherwise(UPDATE)
     row = F.coalesce("_after", "_before").alias("_row")
-    return joined.where(~was.eqNullSafe(is_)).select(action.alias(ACTION), row).select(ACTION, "_row.*")
+    moment = F.unix_micros(F.col("_before")[C.EVENT_TIME]) if C.EVENT_TIME in names else F.lit(None).cast("long")
+    changed = joined.where(~was.eqNullSafe(is_)).select(action.alias(ACTION), moment.alias(MOMENT), row)
+    return changed.select(ACTION, MOMENT, "_row.*")
 
 
 def _comparable(row: Column, names: Sequence[str], maps: set[str]) -> Column:
@@ -54,11 +59,18 @@ def apply(lake: Lake, changes: DataFrame, table: str, application: str) -> dict[
         application: names the write, so that it is done once.
     """
     changes = changes.localCheckpoint()  # a cached frame would be worked out anew when the table it reads is written
-    found = {row[0]: int(row[1]) for row in changes.groupBy(ACTION).count().collect()}
+    counted = changes.groupBy(ACTION).agg(F.count("*"), F.min(MOMENT), F.max(MOMENT)).collect()
+    found = {row[0]: int(row[1]) for row in counted}
     is_new = F.col(ACTION) == INSERT
     if there := sum(found.values()) - found.get(INSERT, 0):
-        old = changes.where(~is_new)
-        lake.change(F.broadcast(old) if there <= FEW else old, table, F.col(ACTION) == DELETE)
+        old, moments = changes.where(~is_new), [at for _, _, *ends in counted for at in ends if at is not None]
+        within = (min(moments), max(moments)) if moments else None
+        fits = there <= FEW and _bytes(old) <= SMALL
+        lake.change(F.broadcast(old) if fits else old, table, F.col(ACTION) == DELETE, within)
     if INSERT in found:
         lake.append(changes.where(is_new), table, application, 1)
     return found
+
+
+def _bytes(rows: DataFrame) -> int:
+    return int(rows.agg(F.sum(F.length(F.to_json(F.struct("*"))))).first()[0])  # type: ignore[index]

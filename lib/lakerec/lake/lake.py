@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakerec.columns import Columns as C
 from lakerec.config import LakeConfig
 from lakerec.errors import ConfigError, ContractError, LakeError
 from lakerec.lake import commits, damage
@@ -151,22 +152,25 @@ class Lake:
             lambda: self._matching(rows, table).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute(),
         )
 
-    def change(self, frame: DataFrame, table: str, removed: Column) -> int:
+    def change(self, frame: DataFrame, table: str, removed: Column, within: tuple[int, int] | None = None) -> int:
         """Replace the rows whose contract keys match, or remove them; none is inserted.
 
         Args:
             removed: of a row of `frame`: whether the rows that match it are removed.
+            within: earliest and latest event_time of the rows that match, epoch microseconds: other files are not read.
         """
         rows, values = conform(frame.withColumn(REMOVED, removed), CONTRACTS[table], REMOVED), _values(CONTRACTS[table])
 
         def change() -> None:
-            merging = self._matching(rows, table).whenMatchedDelete(f"new.`{REMOVED}`")
+            merging = self._matching(rows, table, within).whenMatchedDelete(f"new.`{REMOVED}`")
             merging.whenMatchedUpdate(set=values).execute()
 
         return self._write(table, change)
 
-    def _matching(self, rows: DataFrame, table: str) -> DeltaMergeBuilder:
+    def _matching(self, rows: DataFrame, table: str, within: tuple[int, int] | None = None) -> DeltaMergeBuilder:
         matched = " AND ".join(f"old.`{key}` <=> new.`{key}`" for key in CONTRACTS[table].keys)
+        if within is not None:
+            matched += " AND old.`{}` BETWEEN timestamp_micros({}) AND timestamp_micros({})".format(C.EVENT_TIME, *within)
         return self._table(table).alias("old").merge(rows.alias("new"), matched)
 
     def delete(self, table: str, where: Column) -> None:

@@ -79,7 +79,7 @@ def _some_users(
     context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int], touched: DataFrame
 ) -> None:
     """The rows of these users that differ are written, no others."""
-    wanted = [C.USER_ID, *interactions.FILE_ORDER, C.WEIGHT]
+    wanted = [C.USER_ID, *interactions.ORDERED_BY, C.WEIGHT]
     with kept(counted.join(touched, on=C.USER_ID, how="left_semi").select(*wanted)) as theirs:
         _extend_indexes(context, theirs, items, events)
         with kept(_rows(context, theirs, cuts)) as rows:

@@ -3,6 +3,7 @@
 import pytest
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest.mapping import map_events
+from lakerec.ingest.openings import HEAD, open_all
 from lakerec.ingest.read import read_source
 from pyspark.sql import functions as F
 
@@ -168,6 +169,7 @@ def test_a_document_among_files_of_lines_is_one_refused_row(spark, tmp_path):
     line = f'{{"user": "ann", "item": "x", "at": "{AT}", "stars": 5}}\n'
     files = {"1.json": DOCUMENT.encode(), "2.json": f"[{line.strip()}, {line.strip()}]\n{line}".encode(), "3.json": b"{\n"}
     files["4.json"] = ("{\n" + line).encode()  # what a cut line leaves
+    files["5.json"] = ("{\n" + line.replace("ann", "a" * HEAD)).encode()
     found = rows(spark, tmp_path / "raw", files, format="json")
     remedy = "is one JSON document over many lines: set options.multiline to true\n"
     good = ("ann", "x", 5.0, {}, [], None)
@@ -177,7 +179,21 @@ def test_a_document_among_files_of_lines_is_one_refused_row(spark, tmp_path):
         (None, None, None, {}, ["json_document"], remedy + "{\n"),
         (None, None, None, {}, ["malformed_row"], "{"),
         good,
+        (None, None, None, {}, ["malformed_row"], "{"),
+        ("a" * HEAD, *good[1:]),
     ]  # fmt: skip
+
+
+def test_one_long_line_is_no_document_wherever_the_bytes_looked_at_end(spark, tmp_path):
+    one = f'{{"user": "ann", "item": "x", "at": "{AT}"}}'
+    files = {f"{n}.json": f"[{' ' * n}{', '.join([one] * 300)}]\n".encode() for n in range(len(one) + 2)}
+    assert any(content[:HEAD].endswith(b"},") for content in files.values())
+    assert any(content[:HEAD].endswith(b"}, ") for content in files.values())
+    table = source(tmp_path, format="json")
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    openings = open_all(spark, table, [str(tmp_path / name) for name in files], "source.events")
+    assert {one.fault for one in openings} == {None}
 
 
 def test_lines_where_documents_are_declared_are_refused_not_read_up_to_the_first(spark, tmp_path):
@@ -187,6 +203,16 @@ def test_lines_where_documents_are_declared_are_refused_not_read_up_to_the_first
     files["2.json"] = f'{{"item": "z",\n "at": "{AT}"}}\n'.encode()
     found = rows(spark, tmp_path / "raw", files, format="json", options={"multiline": True})
     assert [(item, reasons) for _, item, _, _, reasons, _ in found] == [(None, ["json_lines"]), ("z", [])]
+
+
+def test_long_lines_where_documents_are_declared_are_told_too(spark, tmp_path):
+    long = f'{{"item": "x", "at": "{AT}", "more": "{"a" * HEAD}"}}\n'
+    files = {"1.json": (long * 2).encode(), "2.json": (MARK + long * 2).encode("utf-16"), "3.json": long.encode()}
+    for options in ({}, {"encoding": "UTF-16"}):
+        kept = {name: content for name, content in files.items() if (name == "2.json") == bool(options)}
+        kept["3.json"] = long.encode("utf-16" if options else "utf-8")
+        found = rows(spark, tmp_path / f"raw{len(kept)}", kept, format="json", options={"multiline": True, **options})
+        assert [reasons for *_, reasons, _ in found] == [["json_lines"], []]
 
 
 def test_a_document_larger_than_declared_is_refused_whole(spark, tmp_path):

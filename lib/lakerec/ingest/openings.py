@@ -28,6 +28,7 @@ UNREADABLE, TOO_LARGE, RATIO = "unreadable_file", "file_too_large", "compressed_
 HEAD = 1 << 13
 """Bytes looked at, as long as a line ends within them."""
 STEP = 1 << 20
+"""Bytes read at once; of a JSON document as many are looked at, for what follows it."""
 LINE_LIMIT = 1 << 26
 """A first line longer than this is no line."""
 HARMLESS = 1 << 24
@@ -116,7 +117,7 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
         raise InputError(f"{where}.path: {file} cannot be opened: {_said(error)}") from None
     try:
         source = stream if codec is None else codec.createInputStream(stream)
-        head, length = _head(source), system.getFileStatus(path).getLen()
+        head, length = _head(table, source), system.getFileStatus(path).getLen()
         if codec is not None:
             most = max(HARMLESS, length * table.limits.compression_ratio)
             # The stream's own skip: that of commons-io lets all threads write to one buffer, which breaks gzip's checksum.
@@ -141,12 +142,19 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
         stream.close()
 
 
-def _head(source: Any) -> bytes:
+def _head(table: SourceTable, source: Any) -> bytes:
     """First bytes of a stream, past blank lines."""
     head = bytes(source.readNBytes(HEAD))
     while len(head) >= HEAD and not head.strip():
         head = bytes(source.readNBytes(HEAD))
+    if len(head) >= HEAD and _is_document(table):
+        head += bytes(source.readNBytes(max(0, min(STEP, table.limits.document_bytes) - HEAD)))
     return head
+
+
+def _is_document(table: SourceTable) -> bool:
+    """Whether each file of the source is to be one JSON document."""
+    return table.format == "json" and whole(table)
 
 
 def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> bool:
@@ -156,7 +164,7 @@ def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> boo
         length: bytes of the file, decompressed.
         source: its stream, past `head`.
     """
-    if table.format == "json" and whole(table):
+    if _is_document(table):
         return length > table.limits.document_bytes
     return len(head) >= HEAD and b"\n" not in head and not _line_ends(source)
 
@@ -179,7 +187,7 @@ def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Openi
     if text.lstrip().lower().startswith(MARKUP):
         return Opening(file, fault=HTML_PAGE, raw=text[:RAW_LIMIT])
     text = BLANK_LINES.sub("", text)
-    line = text.partition("\n")[0].rstrip("\r")
+    line = text.partition("\n")[0][:HEAD].rstrip("\r")
     if table.format == "json":
         if whole(table) and _is_lines(text):
             return _misread(file, JSON_LINES, text, "holds a JSON document a line: leave options.multiline out")
@@ -194,19 +202,15 @@ def _misread(file: str, fault: str, text: str, remedy: str) -> Opening:
 
 
 def _begins_document(text: str) -> bool:
-    """Whether the first line opens what a later one closes: `[`, `[{`, `[{…},`, or `{` before a line that is no object."""
-    first, _, rest = text.partition("\n")
+    """Whether the first line opens what a later one closes: `[`, `[{`, `[{…},`, or `{` before what a document goes on with.
+
+    A line that only the end of `text` cuts may go on and close what it opens.
+    """
+    first, ended, rest = text.partition("\n")
     first = first.strip()
     if first == "{":
-        return not _is_object(rest.partition("\n")[0])
-    return BRACKETS.fullmatch(first) is not None or (first.startswith("[") and first.endswith(","))
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
+        return not rest.lstrip().startswith(("{", "["))
+    return BRACKETS.fullmatch(first) is not None or (bool(ended) and first.startswith("[") and first.endswith(","))
 
 
 def _is_lines(text: str) -> bool:

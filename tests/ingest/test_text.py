@@ -31,6 +31,8 @@ ENCODINGS = {
     "utf-16": ("utf-16-be", MARK),
     "UTF-16LE": ("utf-16-le", ""),
     "UTF-16BE": ("utf-16-be", ""),
+    "UnicodeBigUnmarked": ("utf-16-be", ""),
+    "X-UTF-16LE": ("utf-16-le", ""),
 }
 """Declared: as Python writes it, and what the file begins with."""
 
@@ -71,6 +73,34 @@ def test_json_lines_in_a_declared_encoding(spark, tmp_path, declared):
         (None, None, None, {}, ["malformed_row"], '{"user": "bob", "item": "\u20ac"'),
         (None, None, None, {}, ["html_page"], HTML),
     ]
+
+
+@pytest.mark.parametrize("declared", [None, "windows-1252", "UTF-16"])
+def test_arrays_of_objects_a_line_are_rows_in_any_encoding(spark, tmp_path, declared):
+    def one(user):
+        return f'{{"user": "{user}", "item": "x", "at": "{AT}", "stars": 5}}'
+
+    bad = ['[{"user": "cut"', '[{"user": "cat"}, 5]', '[{"user": "cat"}, null]', "[1]"]
+    lines = [f"[{one('ann')}, {one('bob')}]", "[]", *bad, f"[{one('dan')}]", one("eve"), ""]
+    folder = tmp_path / "raw" / "shop=north"
+    folder.mkdir(parents=True)
+    files = {"1.json": "\n".join(lines).encode({"UTF-16": "utf-16"}.get(declared, "ascii"))}
+    options = {"encoding": declared} if declared else {}
+    found = rows(spark, folder, files, path=tmp_path / "raw", format="json", options=options)
+    shop = {"shop": "north"}
+    assert found == [
+        *[(user, "x", 5.0, shop, [], None) for user in ("ann", "bob")],
+        *[(None, None, None, shop, ["malformed_row"], line) for line in bad],
+        *[(user, "x", 5.0, shop, [], None) for user in ("dan", "eve")],
+    ]
+
+
+@pytest.mark.parametrize("declared", [None, "windows-1252"])
+def test_json_lines_that_end_with_a_carriage_return_alone(spark, tmp_path, declared):
+    text = "".join(f'{{"user": "{user}", "item": "x", "at": "{AT}", "stars": 5}}\r' for user in ("ann", "bob"))
+    options = {"encoding": declared} if declared else {}
+    found = rows(spark, tmp_path / "raw", {"1.json": text.encode()}, format="json", options=options)
+    assert found == [(user, "x", 5.0, {}, [], None) for user in ("ann", "bob")]
 
 
 def test_utf_16_of_both_orders_without_header_and_split_in_the_midst(spark, tmp_path):
@@ -116,6 +146,20 @@ def test_bytes_that_are_no_text_in_the_declared_encoding_refuse_their_row(spark,
 def test_an_encoding_that_java_does_not_know_is_named(spark, tmp_path, name):
     with pytest.raises(ConfigError, match=rf"^source\.events\.options\.encoding: Java knows no `{name}`; say UTF-16"):
         rows(spark, tmp_path / "raw", {"1.csv": CSV.encode()}, options={"encoding": name})
+
+
+@pytest.mark.parametrize("name", ["UTF-32", "UTF_32LE", "cp037", "x-UTF-16LE-BOM", "x-JISAutoDetect"])
+def test_an_encoding_whose_lines_end_otherwise_is_named(spark, tmp_path, name):
+    with pytest.raises(ConfigError, match=rf"^source\.events\.options\.encoding: `{name}` is not read: .* to UTF-8$"):
+        rows(spark, tmp_path / "raw", {"1.csv": CSV.encode()}, options={"encoding": name})
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("options", [{}, {"encoding": "UTF-16"}])
+def test_utf_32_is_called_by_its_name(spark, tmp_path, encoding, options):
+    files = {"1.csv": (MARK + CSV).encode(encoding)}
+    with pytest.raises(InputError, match=r"^source\.events\.path: .*/1\.csv is UTF-32: convert it to UTF-8$"):
+        rows(spark, tmp_path / "raw", files, options=options)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

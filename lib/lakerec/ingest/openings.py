@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import InputError
-from lakerec.ingest.charsets import charset_of, check_charset, utf16_unsaid, whole
+from lakerec.ingest.charsets import UTF32, charset_of, check_charset, is_utf32, utf16_unsaid, whole
 from lakerec.ingest.rows import RAW_LIMIT
 from lakerec.source import SourceTable
 
@@ -60,7 +60,7 @@ class Opening:
     raw: str = ""
     """Its beginning, as the quarantine shows it."""
     remedy: str = ""
-    """What the file is, and what the config would have to say for it to be read; empty where nothing would help."""
+    """What the file is, and what to do for it to be read; empty where nothing would help."""
     charset: str | None = None
     """What it is to be read in; None: UTF-8."""
 
@@ -96,16 +96,15 @@ def open_all(spark: SparkSession, table: SourceTable, files: list[str], where: s
     """The openings of the files, in their order.
 
     Raises:
-        ConfigError: there is no such encoding as the source declares.
+        ConfigError: there is no such encoding as the source declares, or it is none that is read.
         InputError: a file is gone, may not be read, or is compressed in a way that this Spark cannot read.
     """
-    check_charset(spark, table, where)
-    hadoop = Hadoop(spark)
+    declared, hadoop = check_charset(spark, table, where), Hadoop(spark)
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda file: _open(hadoop, table, file, where), files))
+        return list(pool.map(lambda file: _open(hadoop, table, file, where, declared), files))
 
 
-def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
+def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str, declared: str | None = None) -> Opening:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
@@ -128,7 +127,7 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
             source = codec.createInputStream(stream)
         if _too_large(table, head, length, source):
             return Opening(file, fault=TOO_LARGE, raw=_text(head)[:RAW_LIMIT])
-        return _judged(hadoop, table, file, head)
+        return _judged(hadoop, table, file, head, declared)
     except (Py4JJavaError, PySparkException) as error:  # the latter are ArithmeticException and the like, of damaged bytes
         if "native zStandard" in _said(error):
             raise InputError(
@@ -178,9 +177,11 @@ def _line_ends(source: Any) -> bool:
     return False
 
 
-def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Opening:
+def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes, declared: str | None) -> Opening:
     """The opening of a file that could be read so far."""
-    charset, unsaid = charset_of(head, table), utf16_unsaid(head)
+    if is_utf32(head):
+        return _misread(file, INVALID_UTF8, hadoop.decoded(head, UTF32), "is UTF-32: convert it to UTF-8")
+    charset, unsaid = charset_of(head, table, declared), utf16_unsaid(head)
     if charset is None and unsaid is not None:
         return _misread(file, INVALID_UTF8, hadoop.decoded(head, unsaid), "is UTF-16: set options.encoding to UTF-16")
     text = _text(head) if charset is None else hadoop.decoded(head, charset)
@@ -197,7 +198,7 @@ def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Openi
 
 
 def _misread(file: str, fault: str, text: str, remedy: str) -> Opening:
-    """A file that another config could read."""
+    """A file that another config, or another encoding, would let be read."""
     return Opening(file, fault=fault, raw=f"{remedy}\n{text}"[:RAW_LIMIT], remedy=remedy)
 
 

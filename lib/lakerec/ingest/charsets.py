@@ -48,7 +48,9 @@ def check_charset(spark: SparkSession, table: SourceTable, where: str) -> str | 
     charset = charsets.forName(said)
     name = str(charset.name())
     if name not in WIDE and not (charset.canEncode() and _encoded(charset, "\n") == b"\n"):
-        raise ConfigError(f"{where}.options.encoding: `{said}` is not read: its lines end otherwise; convert the files to UTF-8")
+        raise ConfigError(
+            f"{where}.options.encoding: `{said}` is not read: its lines end otherwise; convert the files to UTF-8"
+        )
     return None if name == UTF8 else name
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from lakerec import cli
+from lakerec.errors import InputError
+from lakerec.ingest.paths import lies_nothing
 from lakerec.loading import load_config
 from lakerec.stages.pipeline import ORDER, check_sources
 
@@ -104,6 +106,26 @@ def test_what_may_be_there_is_left_to_spark(monkeypatch, tmp_path, path, more):
     (tmp_path / "1.csv").touch()
     overrides = [f"source.events.path='{path.format(tmp=tmp_path)}'", *more]
     check_sources(load_config(ROOT / "conf" / "base.yaml", overrides, {}))
+
+
+@pytest.mark.parametrize("variable", ["HADOOP_CONF_DIR", "SPARK_CONF_DIR", "DATABRICKS_RUNTIME_VERSION"])
+def test_where_settings_may_lead_elsewhere_nothing_is_told_before_spark(monkeypatch, tmp_path, variable):
+    for name in ("HADOOP_CONF_DIR", "SPARK_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = load_config(ROOT / "conf" / "base.yaml", ["source.events.path=nowhere"], {})
+    with pytest.raises(InputError, match=r"^source\.events\.path: no file found at nowhere"):
+        check_sources(nowhere)
+    monkeypatch.setenv(variable, str(tmp_path))
+    check_sources(nowhere)
+
+
+def test_a_glob_of_many_files_is_looked_at_up_to_the_first(monkeypatch, tmp_path):
+    def found(_):
+        yield str(tmp_path / "1.csv")
+        raise AssertionError("the second was asked for")
+
+    monkeypatch.setattr("glob.iglob", found)
+    assert not lies_nothing(f"{tmp_path}/*.csv")
 
 
 def test_doctor_answers_for_the_demo(capsys, monkeypatch):

@@ -224,6 +224,15 @@ def test_refused_drift_names_file_and_column(spark, tmp_path, format_):
         read("1", "3")
 
 
+def test_refused_drift_allows_our_names_of_the_same_source_only(spark, tmp_path):
+    (tmp_path / "1.csv").write_text("user,item,at,stars,price,item_id\nann,x,2024-01-01,5,2,y\n")
+    files, table = [str(tmp_path / "1.csv")], source(tmp_path, drift="refuse")
+    assert read_source(spark, table, files, "source.events", NEEDED).count() == 1
+    declared = {"columns": {"item_id": "item"}, "fields": {"user": {}, "at": {}, "stars": {}}}
+    with pytest.raises(InputError, match=r"^source\.items\.drift: .*/1\.csv has a column `price` that nothing declares"):
+        read_source(spark, source(tmp_path, drift="refuse", **declared), files, "source.items", ("item_id",))
+
+
 @pytest.mark.parametrize(
     ("written", "time_format", "expected"),
     [

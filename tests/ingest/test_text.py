@@ -3,6 +3,7 @@
 import pytest
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest.mapping import map_events
+from lakerec.ingest.openings import HEAD, open_all
 from lakerec.ingest.read import read_source
 from pyspark.sql import functions as F
 
@@ -30,6 +31,8 @@ ENCODINGS = {
     "utf-16": ("utf-16-be", MARK),
     "UTF-16LE": ("utf-16-le", ""),
     "UTF-16BE": ("utf-16-be", ""),
+    "UnicodeBigUnmarked": ("utf-16-be", ""),
+    "X-UTF-16LE": ("utf-16-le", ""),
 }
 """Declared: as Python writes it, and what the file begins with."""
 
@@ -70,6 +73,34 @@ def test_json_lines_in_a_declared_encoding(spark, tmp_path, declared):
         (None, None, None, {}, ["malformed_row"], '{"user": "bob", "item": "\u20ac"'),
         (None, None, None, {}, ["html_page"], HTML),
     ]
+
+
+@pytest.mark.parametrize("declared", [None, "windows-1252", "UTF-16"])
+def test_arrays_of_objects_a_line_are_rows_in_any_encoding(spark, tmp_path, declared):
+    def one(user):
+        return f'{{"user": "{user}", "item": "x", "at": "{AT}", "stars": 5}}'
+
+    bad = ['[{"user": "cut"', '[{"user": "cat"}, 5]', '[{"user": "cat"}, null]', "[1]"]
+    lines = [f"[{one('ann')}, {one('bob')}]", "[]", *bad, f"[{one('dan')}]", one("eve"), ""]
+    folder = tmp_path / "raw" / "shop=north"
+    folder.mkdir(parents=True)
+    files = {"1.json": "\n".join(lines).encode({"UTF-16": "utf-16"}.get(declared, "ascii"))}
+    options = {"encoding": declared} if declared else {}
+    found = rows(spark, folder, files, path=tmp_path / "raw", format="json", options=options)
+    shop = {"shop": "north"}
+    assert found == [
+        *[(user, "x", 5.0, shop, [], None) for user in ("ann", "bob")],
+        *[(None, None, None, shop, ["malformed_row"], line) for line in bad],
+        *[(user, "x", 5.0, shop, [], None) for user in ("dan", "eve")],
+    ]
+
+
+@pytest.mark.parametrize("declared", [None, "windows-1252"])
+def test_json_lines_that_end_with_a_carriage_return_alone(spark, tmp_path, declared):
+    text = "".join(f'{{"user": "{user}", "item": "x", "at": "{AT}", "stars": 5}}\r' for user in ("ann", "bob"))
+    options = {"encoding": declared} if declared else {}
+    found = rows(spark, tmp_path / "raw", {"1.json": text.encode()}, format="json", options=options)
+    assert found == [(user, "x", 5.0, {}, [], None) for user in ("ann", "bob")]
 
 
 def test_utf_16_of_both_orders_without_header_and_split_in_the_midst(spark, tmp_path):
@@ -115,6 +146,20 @@ def test_bytes_that_are_no_text_in_the_declared_encoding_refuse_their_row(spark,
 def test_an_encoding_that_java_does_not_know_is_named(spark, tmp_path, name):
     with pytest.raises(ConfigError, match=rf"^source\.events\.options\.encoding: Java knows no `{name}`; say UTF-16"):
         rows(spark, tmp_path / "raw", {"1.csv": CSV.encode()}, options={"encoding": name})
+
+
+@pytest.mark.parametrize("name", ["UTF-32", "UTF_32LE", "cp037", "x-UTF-16LE-BOM", "x-JISAutoDetect"])
+def test_an_encoding_whose_lines_end_otherwise_is_named(spark, tmp_path, name):
+    with pytest.raises(ConfigError, match=rf"^source\.events\.options\.encoding: `{name}` is not read: .* to UTF-8$"):
+        rows(spark, tmp_path / "raw", {"1.csv": CSV.encode()}, options={"encoding": name})
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("options", [{}, {"encoding": "UTF-16"}])
+def test_utf_32_is_called_by_its_name(spark, tmp_path, encoding, options):
+    files = {"1.csv": (MARK + CSV).encode(encoding)}
+    with pytest.raises(InputError, match=r"^source\.events\.path: .*/1\.csv is UTF-32: convert it to UTF-8$"):
+        rows(spark, tmp_path / "raw", files, options=options)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -168,6 +213,7 @@ def test_a_document_among_files_of_lines_is_one_refused_row(spark, tmp_path):
     line = f'{{"user": "ann", "item": "x", "at": "{AT}", "stars": 5}}\n'
     files = {"1.json": DOCUMENT.encode(), "2.json": f"[{line.strip()}, {line.strip()}]\n{line}".encode(), "3.json": b"{\n"}
     files["4.json"] = ("{\n" + line).encode()  # what a cut line leaves
+    files["5.json"] = ("{\n" + line.replace("ann", "a" * HEAD)).encode()
     found = rows(spark, tmp_path / "raw", files, format="json")
     remedy = "is one JSON document over many lines: set options.multiline to true\n"
     good = ("ann", "x", 5.0, {}, [], None)
@@ -177,7 +223,21 @@ def test_a_document_among_files_of_lines_is_one_refused_row(spark, tmp_path):
         (None, None, None, {}, ["json_document"], remedy + "{\n"),
         (None, None, None, {}, ["malformed_row"], "{"),
         good,
+        (None, None, None, {}, ["malformed_row"], "{"),
+        ("a" * HEAD, *good[1:]),
     ]  # fmt: skip
+
+
+def test_one_long_line_is_no_document_wherever_the_bytes_looked_at_end(spark, tmp_path):
+    one = f'{{"user": "ann", "item": "x", "at": "{AT}"}}'
+    files = {f"{n}.json": f"[{' ' * n}{', '.join([one] * 300)}]\n".encode() for n in range(len(one) + 2)}
+    assert any(content[:HEAD].endswith(b"},") for content in files.values())
+    assert any(content[:HEAD].endswith(b"}, ") for content in files.values())
+    table = source(tmp_path, format="json")
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    openings = open_all(spark, table, [str(tmp_path / name) for name in files], "source.events")
+    assert {one.fault for one in openings} == {None}
 
 
 def test_lines_where_documents_are_declared_are_refused_not_read_up_to_the_first(spark, tmp_path):
@@ -187,6 +247,16 @@ def test_lines_where_documents_are_declared_are_refused_not_read_up_to_the_first
     files["2.json"] = f'{{"item": "z",\n "at": "{AT}"}}\n'.encode()
     found = rows(spark, tmp_path / "raw", files, format="json", options={"multiline": True})
     assert [(item, reasons) for _, item, _, _, reasons, _ in found] == [(None, ["json_lines"]), ("z", [])]
+
+
+def test_long_lines_where_documents_are_declared_are_told_too(spark, tmp_path):
+    long = f'{{"item": "x", "at": "{AT}", "more": "{"a" * HEAD}"}}\n'
+    files = {"1.json": (long * 2).encode(), "2.json": (MARK + long * 2).encode("utf-16"), "3.json": long.encode()}
+    for options in ({}, {"encoding": "UTF-16"}):
+        kept = {name: content for name, content in files.items() if (name == "2.json") == bool(options)}
+        kept["3.json"] = long.encode("utf-16" if options else "utf-8")
+        found = rows(spark, tmp_path / f"raw{len(kept)}", kept, format="json", options={"multiline": True, **options})
+        assert [reasons for *_, reasons, _ in found] == [["json_lines"], []]
 
 
 def test_a_document_larger_than_declared_is_refused_whole(spark, tmp_path):

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pyarrow as pa
 import pytest
 from lakerec.clean.items import latest
 from lakerec.columns import Tables
@@ -142,6 +143,23 @@ def test_what_was_refused_is_kept_once_and_does_not_hide_its_correction(spark, t
         ["malformed_row"],
     ]
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "item_id") == [("ann", "x"), ("bob", "y")]
+
+
+@pytest.mark.parametrize("personal", ["{}", "{email: drop}"])
+def test_each_file_that_is_refused_whole_is_a_row_by_its_name_and_once(spark, tmp_path, shop, run, personal):
+    shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
+    cut = pa.compress(HEADER.encode() * 100, codec="zstd", asbytes=True)[:-9]
+    names = ["day-2.csv.zst", "day-3.csv.zst"]
+    for name in names:
+        (tmp_path / "events" / name).write_bytes(cut)
+    override = f"source.events.personal={personal}"
+    assert run(config(tmp_path, override)) == (3, 1, 2, 0)
+    (tmp_path / "events" / names[0]).write_bytes(cut[:-1])  # delivered again, cut elsewhere: Java says the same of it
+    assert run(config(tmp_path, override)) == (1, 0, 0, 1)
+    refused = table(spark, tmp_path, Tables.QUARANTINE, "source_file", "reasons")
+    assert [(file.rpartition("/")[2], reasons) for file, reasons in refused] == [
+        (name, ["unreadable_file"]) for name in names
+    ]
 
 
 @pytest.mark.slow

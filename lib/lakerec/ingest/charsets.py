@@ -6,7 +6,6 @@ character tells.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import ConfigError
@@ -15,58 +14,74 @@ from lakerec.source import SourceTable
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-UTF8 = "UTF8"
+UTF8 = "UTF-8"
 BIG, LITTLE, MARKED = "UTF-16BE", "UTF-16LE", "UTF-16"
 """Java's names; the last looks for the mark itself, which Spark asks for where it reads a file as a whole."""
+WIDE = (BIG, LITTLE, MARKED)
+UTF32 = "UTF-32"
 MARKS = {b"\xff\xfe": LITTLE, b"\xfe\xff": BIG}
+UTF32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+"""The first begins as that of UTF-16 does."""
 LOOKED_AT = 8
 """Bytes by which UTF-16 without a mark is told."""
 
 
-def declared(table: SourceTable) -> str | None:
-    """The encoding of the source's files; None: UTF-8."""
-    options = {name.lower(): str(value) for name, value in table.options.items()}
-    name = options.get("encoding", options.get("charset", UTF8))
-    return None if _plain(name) == UTF8 else name
-
-
-def check_charset(spark: SparkSession, table: SourceTable, where: str) -> None:
-    """Java knows the declared encoding.
+def check_charset(spark: SparkSession, table: SourceTable, where: str) -> str | None:
+    """Java's own name of the encoding that the source declares; None: UTF-8.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: Java knows none of that name, or its lines do not end as those of ASCII or UTF-16 do.
     """
     from pyspark.errors import IllegalArgumentException
 
-    jvm: Any = spark._jvm
-    name = declared(table)
-    if name is None:
-        return
+    charsets: Any = spark._jvm.java.nio.charset.Charset  # type: ignore[union-attr]
+    options = {name.lower(): str(value) for name, value in table.options.items()}
+    said = options.get("encoding", options.get("charset", UTF8))
     try:
-        known = jvm.java.nio.charset.Charset.isSupported(name)
+        known = charsets.isSupported(said)
     except IllegalArgumentException:  # such a name is none
         known = False
     if not known:
         raise ConfigError(
-            f"{where}.options.encoding: Java knows no `{name}`; say UTF-16, ISO-8859-1, windows-1252 or the like"
+            f"{where}.options.encoding: Java knows no `{said}`; say UTF-16, ISO-8859-1, windows-1252 or the like"
         )
+    charset = charsets.forName(said)
+    name = str(charset.name())
+    if name not in WIDE and not (charset.canEncode() and _encoded(charset, "\n") == b"\n"):
+        raise ConfigError(
+            f"{where}.options.encoding: `{said}` is not read: its lines end otherwise; convert the files to UTF-8"
+        )
+    return None if name == UTF8 else name
 
 
-def charset_of(head: bytes, table: SourceTable) -> str | None:
-    """What a file is to be read in, by how it begins; None: UTF-8."""
-    name = declared(table)
-    if name is None or not _plain(name).startswith("UTF16"):
-        return name
+def _encoded(charset: Any, text: str) -> bytes:
+    buffer = charset.encode(text)
+    return bytes(buffer.array())[: buffer.limit()]
+
+
+def charset_of(head: bytes, table: SourceTable, declared: str | None) -> str | None:
+    """What a file is to be read in, by how it begins; None: UTF-8.
+
+    Args:
+        declared: of `check_charset`.
+    """
+    if declared not in WIDE:
+        return declared
     if head[:2] in MARKS:
         return MARKED if whole(table) else MARKS[head[:2]]
-    if _plain(name) in (_plain(BIG), _plain(LITTLE)):
-        return BIG if _plain(name) == _plain(BIG) else LITTLE
+    if declared != MARKED:
+        return declared
     return BIG if head[:1] == b"\0" else LITTLE
 
 
 def is_wide(charset: str | None) -> bool:
     """Whether the bytes of a line's end are not those of ASCII."""
-    return charset in (BIG, LITTLE, MARKED)
+    return charset in WIDE
+
+
+def is_utf32(head: bytes) -> bool:
+    """Whether a file begins with a mark of UTF-32."""
+    return head[:4] in UTF32_MARKS
 
 
 def utf16_unsaid(head: bytes) -> str | None:
@@ -82,7 +97,3 @@ def utf16_unsaid(head: bytes) -> str | None:
 def whole(table: SourceTable) -> bool:
     """Whether Spark reads each file as a whole: JSON documents, and CSV whose values hold line breaks."""
     return {name.lower(): str(value) for name, value in table.options.items()}.get("multiline", "").lower() == "true"
-
-
-def _plain(name: str) -> str:
-    return re.sub("[-_]", "", name).upper()

@@ -19,7 +19,22 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.errors import ConfigError, nearest
-from lakerec.ingest.rows import CORRUPT, DECLARED, DROP, FAULTS, FILE, OWN, RAW, RAW_LIMIT, ROW, TAGGED, held, once, quoted
+from lakerec.ingest.rows import (
+    CORRUPT,
+    DECLARED,
+    DROP,
+    FAULTS,
+    FILE,
+    MALFORMED,
+    OWN,
+    RAW,
+    RAW_LIMIT,
+    ROW,
+    TAGGED,
+    held,
+    once,
+    quoted,
+)
 from lakerec.ingest.values import local_time, moment, number, plausible, trimmed
 from lakerec.source import SourceTable
 
@@ -186,13 +201,16 @@ def _digest(raw: DataFrame, table: SourceTable) -> Column:
 
     Names and values are hashed in order of the names; a null is left out with its name, so that a column which only later
     files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text, or where personal columns
-    forbid to keep that, as its place.
+    forbid to keep that, as its place. A row that stands for a whole file is hashed with the file's name: two cut files
+    of which Java says the same are two.
     """
     types = dict(raw.dtypes)
     own = [(name, quoted(name)) for name in sorted(_received(raw, table))]
     own = [(name, F.to_json(value) if types[name].startswith(NESTED) else value) for name, value in own]
     parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), value)]
     text = [F.when(F.col(CORRUPT), F.col(name)) for name in ((FILE, ROW) if table.personal else (RAW,))]
+    if not table.personal:
+        text.append(F.when(F.col(CORRUPT) & ~F.array_contains(FAULTS, F.lit(MALFORMED)), F.col(FILE)))
     return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, *text)), 16, "0") for salt in (1, 2)])
 
 

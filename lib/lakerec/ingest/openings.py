@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import InputError
-from lakerec.ingest.charsets import charset_of, check_charset, utf16_unsaid, whole
+from lakerec.ingest.charsets import UTF32, charset_of, check_charset, is_utf32, utf16_unsaid, whole
 from lakerec.ingest.rows import RAW_LIMIT
 from lakerec.source import SourceTable
 
@@ -28,6 +28,7 @@ UNREADABLE, TOO_LARGE, RATIO = "unreadable_file", "file_too_large", "compressed_
 HEAD = 1 << 13
 """Bytes looked at, as long as a line ends within them."""
 STEP = 1 << 20
+"""Bytes read at once; of a JSON document as many are looked at, for what follows it."""
 LINE_LIMIT = 1 << 26
 """A first line longer than this is no line."""
 HARMLESS = 1 << 24
@@ -59,7 +60,7 @@ class Opening:
     raw: str = ""
     """Its beginning, as the quarantine shows it."""
     remedy: str = ""
-    """What the file is, and what the config would have to say for it to be read; empty where nothing would help."""
+    """What the file is, and what to do for it to be read; empty where nothing would help."""
     charset: str | None = None
     """What it is to be read in; None: UTF-8."""
 
@@ -95,16 +96,15 @@ def open_all(spark: SparkSession, table: SourceTable, files: list[str], where: s
     """The openings of the files, in their order.
 
     Raises:
-        ConfigError: there is no such encoding as the source declares.
+        ConfigError: there is no such encoding as the source declares, or it is none that is read.
         InputError: a file is gone, may not be read, or is compressed in a way that this Spark cannot read.
     """
-    check_charset(spark, table, where)
-    hadoop = Hadoop(spark)
+    declared, hadoop = check_charset(spark, table, where), Hadoop(spark)
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda file: _open(hadoop, table, file, where), files))
+        return list(pool.map(lambda file: _open(hadoop, table, file, where, declared), files))
 
 
-def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
+def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str, declared: str | None = None) -> Opening:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
@@ -116,7 +116,7 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
         raise InputError(f"{where}.path: {file} cannot be opened: {_said(error)}") from None
     try:
         source = stream if codec is None else codec.createInputStream(stream)
-        head, length = _head(source), system.getFileStatus(path).getLen()
+        head, length = _head(table, source), system.getFileStatus(path).getLen()
         if codec is not None:
             most = max(HARMLESS, length * table.limits.compression_ratio)
             # The stream's own skip: that of commons-io lets all threads write to one buffer, which breaks gzip's checksum.
@@ -127,7 +127,7 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
             source = codec.createInputStream(stream)
         if _too_large(table, head, length, source):
             return Opening(file, fault=TOO_LARGE, raw=_text(head)[:RAW_LIMIT])
-        return _judged(hadoop, table, file, head)
+        return _judged(hadoop, table, file, head, declared)
     except (Py4JJavaError, PySparkException) as error:  # the latter are ArithmeticException and the like, of damaged bytes
         if "native zStandard" in _said(error):
             raise InputError(
@@ -141,12 +141,19 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str) -> Opening:
         stream.close()
 
 
-def _head(source: Any) -> bytes:
+def _head(table: SourceTable, source: Any) -> bytes:
     """First bytes of a stream, past blank lines."""
     head = bytes(source.readNBytes(HEAD))
     while len(head) >= HEAD and not head.strip():
         head = bytes(source.readNBytes(HEAD))
+    if len(head) >= HEAD and _is_document(table):
+        head += bytes(source.readNBytes(max(0, min(STEP, table.limits.document_bytes) - HEAD)))
     return head
+
+
+def _is_document(table: SourceTable) -> bool:
+    """Whether each file of the source is to be one JSON document."""
+    return table.format == "json" and whole(table)
 
 
 def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> bool:
@@ -156,7 +163,7 @@ def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> boo
         length: bytes of the file, decompressed.
         source: its stream, past `head`.
     """
-    if table.format == "json" and whole(table):
+    if _is_document(table):
         return length > table.limits.document_bytes
     return len(head) >= HEAD and b"\n" not in head and not _line_ends(source)
 
@@ -170,16 +177,18 @@ def _line_ends(source: Any) -> bool:
     return False
 
 
-def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Opening:
+def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes, declared: str | None) -> Opening:
     """The opening of a file that could be read so far."""
-    charset, unsaid = charset_of(head, table), utf16_unsaid(head)
+    if is_utf32(head):
+        return _misread(file, INVALID_UTF8, hadoop.decoded(head, UTF32), "is UTF-32: convert it to UTF-8")
+    charset, unsaid = charset_of(head, table, declared), utf16_unsaid(head)
     if charset is None and unsaid is not None:
         return _misread(file, INVALID_UTF8, hadoop.decoded(head, unsaid), "is UTF-16: set options.encoding to UTF-16")
     text = _text(head) if charset is None else hadoop.decoded(head, charset)
     if text.lstrip().lower().startswith(MARKUP):
         return Opening(file, fault=HTML_PAGE, raw=text[:RAW_LIMIT])
     text = BLANK_LINES.sub("", text)
-    line = text.partition("\n")[0].rstrip("\r")
+    line = text.partition("\n")[0][:HEAD].rstrip("\r")
     if table.format == "json":
         if whole(table) and _is_lines(text):
             return _misread(file, JSON_LINES, text, "holds a JSON document a line: leave options.multiline out")
@@ -189,24 +198,20 @@ def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes) -> Openi
 
 
 def _misread(file: str, fault: str, text: str, remedy: str) -> Opening:
-    """A file that another config could read."""
+    """A file that another config, or another encoding, would let be read."""
     return Opening(file, fault=fault, raw=f"{remedy}\n{text}"[:RAW_LIMIT], remedy=remedy)
 
 
 def _begins_document(text: str) -> bool:
-    """Whether the first line opens what a later one closes: `[`, `[{`, `[{…},`, or `{` before a line that is no object."""
-    first, _, rest = text.partition("\n")
+    """Whether the first line opens what a later one closes: `[`, `[{`, `[{…},`, or `{` before what a document goes on with.
+
+    A line that only the end of `text` cuts may go on and close what it opens.
+    """
+    first, ended, rest = text.partition("\n")
     first = first.strip()
     if first == "{":
-        return not _is_object(rest.partition("\n")[0])
-    return BRACKETS.fullmatch(first) is not None or (first.startswith("[") and first.endswith(","))
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
+        return not rest.lstrip().startswith(("{", "["))
+    return BRACKETS.fullmatch(first) is not None or (bool(ended) and first.startswith("[") and first.endswith(","))
 
 
 def _is_lines(text: str) -> bool:

@@ -38,7 +38,7 @@ def told_here(path: str) -> bool:
 def lies_nothing(path: str) -> bool:
     """Whether nothing lies at a path or glob, as far as it is told here."""
     local = plain(path) if path.startswith("file:/") else path
-    return told_here(path) and not os.path.exists(local) and not glob.glob(local)
+    return told_here(path) and not os.path.exists(local) and next(glob.iglob(local), None) is None
 
 
 def nothing_found(path: str, where: str) -> InputError:

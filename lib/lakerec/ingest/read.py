@@ -165,14 +165,14 @@ def _load_text(
         InputError: no file can be read as the source is described, though another description would do.
     """
     openings = open_all(spark, table, files, where)
-    held = [one for one in openings if one.fault is None and one.line is not None]
+    readable = [one for one in openings if one.fault is None and one.line is not None]
     misread = next((one for one in openings if one.remedy), None)
-    if misread is not None and not held and not proven:
+    if misread is not None and not readable and not proven:
         raise InputError(f"{where}.path: {misread.file} {misread.remedy}")
     refused += [one for one in openings if one.fault is not None]
     if table.format == "csv":
-        return read_csv(spark, table, held, where, needed, refused, proven)
-    return read_json(spark, table, held, where, needed) if held else []
+        return read_csv(spark, table, readable, where, needed, refused, proven)
+    return read_json(spark, table, readable, where, needed) if readable else []
 
 
 def _with_origin(rows: DataFrame, table: SourceTable) -> DataFrame:

@@ -60,7 +60,7 @@ def _options(table: SourceTable, charset: str | None = None) -> dict[str, str | 
     if charset is not None:
         given = {**given, "encoding": charset}
         if not whole(table):
-            given = {"linesep": LINE_END, **given} if table.format == "json" or is_wide(charset) else given
+            given = {"linesep": LINE_END, **given} if is_wide(charset) else given
     return {"header": True, "escape": '"', **given} if table.format == "csv" else given
 
 
@@ -181,7 +181,7 @@ def _json_rows(
 ) -> DataFrame:
     """Rows of files in one encoding."""
     from pyspark.sql import functions as F
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import ArrayType, StructType
 
     if charset is None:
         return reader(spark, table, files).schema(schema).json(files)
@@ -191,7 +191,10 @@ def _json_rows(
     lines = _lines(spark, table, files, charset)
     folders = [name for name in lines.columns if name != LINE]
     within = StructType([field for field in schema.fields if field.name not in folders])
-    parsed = lines.withColumn(PARSED, F.from_json(LINE, within, _of_lines(table)))
+    several = F.when(F.ltrim(LINE).startswith("["), F.from_json(LINE, ArrayType(within), _of_lines(table)))
+    several = F.when(~F.exists(several, lambda row: row.isNull()), several)
+    one = F.array(F.from_json(LINE, within, _of_lines(table)))  # of an array that is none of objects: a corrupt record
+    parsed = lines.withColumn(PARSED, F.explode(F.coalesce(several, one)))
     return parsed.select(f"{PARSED}.*", *map(quoted, folders))
 
 

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 
 from lakerec.config import Config
 from lakerec.ingest.paths import lies_nothing, nothing_found
+from lakerec.lake.platform import on_databricks
 from lakerec.lake.session import runs_here
 from lakerec.stages.base import Context, Outcome, Stage, Standing, run_stage, standing
 from lakerec.stages.progress import Progress
 
 ORDER = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend", "report")
+ELSEWHERE = frozenset(("HADOOP_CONF_DIR", "SPARK_CONF_DIR"))
+"""Variables that lead to settings by which a path without scheme may be none of this machine."""
 
 
 def stage(name: str) -> Stage:
@@ -30,8 +33,8 @@ def check_sources(config: Config) -> None:
     Raises:
         InputError: nothing does.
     """
-    elsewhere = "HADOOP_CONF_DIR" in os.environ or any(key.endswith("fs.defaultFS") for key in config.spark.conf)
-    if elsewhere or not runs_here(config.spark):
+    elsewhere = not ELSEWHERE.isdisjoint(os.environ) or any(key.endswith("fs.defaultFS") for key in config.spark.conf)
+    if elsewhere or on_databricks() or not runs_here(config.spark):
         return
     for name, table in config.source:
         if table is not None and lies_nothing(table.path):
@@ -51,7 +54,6 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
 
     from lakerec.lake import damage
     from lakerec.lake.lake import Lake
-    from lakerec.lake.platform import on_databricks
     from lakerec.lake.session import spark_session
     from lakerec.registry.tracking import Tracker
 

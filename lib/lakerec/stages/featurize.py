@@ -20,12 +20,17 @@ from lakerec.features.as_of import only
 from lakerec.features.core import k_core
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
+from lakerec.lake import difference
+from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages import statistics
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import changed_since, kept, replace, unchanged, update
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+FROM = "_from"
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -57,15 +62,16 @@ def run(context: Context, inputs: Inputs) -> Result:
 
 
 def _touched(context: Context, inputs: Inputs, counted: DataFrame, cuts: list[int]) -> DataFrame | None:
-    """Users (user_id) whose rows may differ from those of the last run; None: all may."""
+    """user_id of those whose rows may differ from the last run's, `_from`: since when; None: all may."""
     changed = changed_since(context, inputs, Tables.EVENTS)
     if changed is None or context.base is None or context.config.features.k_core:  # a core is everybody's
         return None
-    users = changed.select(C.USER_ID)
+    events = changed.select(C.USER_ID, C.EVENT_TIME)
     micros = F.unix_micros(C.EVENT_TIME)
     for old, new in zip(json.loads(context.base.details["cuts"]), cuts, strict=True):
-        users = users.unionByName(counted.where((micros >= min(old, new)) & (micros < max(old, new))).select(C.USER_ID))
-    return users.where(F.col(C.USER_ID).isNotNull()).distinct()
+        between = counted.where((micros >= min(old, new)) & (micros < max(old, new)))
+        events = events.unionByName(between.select(C.USER_ID, C.EVENT_TIME))
+    return events.where(F.col(C.USER_ID).isNotNull()).groupBy(C.USER_ID).agg(F.min(C.EVENT_TIME).alias(FROM))
 
 
 def _all_users(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int]) -> None:
@@ -83,8 +89,23 @@ def _some_users(
     with kept(counted.join(touched, on=C.USER_ID, how="left_semi").select(*wanted)) as theirs:
         _extend_indexes(context, theirs, items, events)
         with kept(_rows(context, theirs, cuts)) as rows:
-            update(context, rows, Tables.INTERACTIONS, C.USER_ID, touched)
+            contract, old = CONTRACTS[Tables.INTERACTIONS], only(context.lake.read(Tables.INTERACTIONS), touched, C.USER_ID)
+            before, now = _since_changed(touched, old, rows)
+            changes = difference.difference(before, now, contract.keys, contract.names)
+            difference.apply(context.lake, changes, Tables.INTERACTIONS, context.run_id)
             update(context, sequences(rows), Tables.SEQUENCES, C.USER_ID, touched)
+
+
+def _since_changed(touched: DataFrame, old: DataFrame, now: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Rows of `old` and `now` (as of gold/interactions) without those that are alike in both: before a user's first change,
+    of train then and now. Their position counts what came before them, of which nothing changed.
+    """
+    first = touched.select(C.USER_ID, FROM)
+    for rows in (old, now):
+        first = first.union(rows.where(F.col(C.SPLIT) != Splits.TRAIN).select(C.USER_ID, C.EVENT_TIME))
+    first = first.groupBy(C.USER_ID).agg(F.min(FROM).alias(FROM))
+    later = [rows.join(first, on=C.USER_ID).where(F.col(C.EVENT_TIME) >= F.col(FROM)).drop(FROM) for rows in (old, now)]
+    return later[0], later[1]
 
 
 def _rows(context: Context, counted: DataFrame, cuts: list[int]) -> DataFrame:

@@ -58,5 +58,7 @@ def test_edges_divide_the_items_by_what_they_cost_at_the_moment(spark):
     rows = [(item, datetime(2024, 1, day), price) for item, day, price in days]
     stats = spark.createDataFrame(rows, "item_id string, knowable_at timestamp, price_last double")
     assert quantile_edges(stats, 2, datetime(2024, 1, 3, tzinfo=UTC)) == [5.0], "of 3, 5 and 7"
-    assert quantile_edges(stats, 4, datetime(2024, 1, 3)) == [4.0, 5.0, 6.0]
-    assert quantile_edges(stats, 2, datetime(2024, 1, 1)) == []
+    assert quantile_edges(stats, 4, datetime(2024, 1, 3, tzinfo=UTC)) == [4.0, 5.0, 6.0]
+    assert quantile_edges(stats, 2, datetime(2024, 1, 1, tzinfo=UTC)) == []
+    with pytest.raises(ValueError, match="no time zone"):
+        quantile_edges(stats, 2, datetime(2024, 1, 3))

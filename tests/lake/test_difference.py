@@ -79,9 +79,9 @@ def test_nothing_is_written_where_nothing_differs(lake, spark):
     assert lake.version(Tables.ITEMS) == version
 
 
-@pytest.mark.parametrize(("bound", "most", "held"), [("FEW", 2, 0), ("FEW", 3, 1), ("SMALL", 200, 0), ("SMALL", 300, 1)])
+@pytest.mark.parametrize(("bound", "most", "held"), [("FEW", 2, 0), ("FEW", 3, 1), ("SMALL", 100, 0), ("SMALL", 1000, 1)])
 def test_many_changed_rows_or_large_ones_are_shuffled_few_are_held_in_memory(lake, spark, monkeypatch, bound, most, held):
-    """Three rows change, of some 250 bytes."""
+    """Three rows change, of some 200 bytes."""
     monkeypatch.setattr(difference, bound, most)
     hinted, broadcast = [], F.broadcast
 

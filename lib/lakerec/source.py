@@ -101,6 +101,11 @@ class SourceTable(Section):
         return self
 
     @property
+    def own_options(self) -> dict[str, str | int | float | bool]:
+        """The reader's options by their names in lower case: Spark takes them in any."""
+        return {name.lower(): value for name, value in self.options.items()}
+
+    @property
     def computed(self) -> tuple[str, ...]:
         """Columns that SQL adds to those of the files."""
         return (*self.explode, *self.derive)

@@ -80,9 +80,8 @@ def _twins(silver: DataFrame, new: DataFrame) -> DataFrame:
 def segments(silver: DataFrame, new: DataFrame, starts: DataFrame) -> DataFrame:
     """Old rows of disturbed users from their moment on, and those without a user that a new row may replace."""
     least = starts.agg(F.coalesce(F.min(F.unix_micros(FROM)), F.lit(0))).first()[0]  # type: ignore[index]
-    recent = silver.where(
-        F.col(C.EVENT_TIME) >= F.timestamp_micros(F.lit(least))
-    )  # a number tells which files to leave unread
+    # A moment that is the same for all users tells which files to leave unread.
+    recent = silver.where(F.col(C.EVENT_TIME) >= F.timestamp_micros(F.lit(least)))
     known = recent.join(F.broadcast(starts), on=C.USER_ID).where(F.col(C.EVENT_TIME) >= F.col(FROM)).drop(FROM)
     return known.unionByName(_twins(silver, new).where(F.col(C.USER_ID).isNull()))
 

@@ -35,8 +35,8 @@ def check_charset(spark: SparkSession, table: SourceTable, where: str) -> str | 
     from pyspark.errors import IllegalArgumentException
 
     charsets: Any = spark._jvm.java.nio.charset.Charset  # type: ignore[union-attr]
-    options = {name.lower(): str(value) for name, value in table.options.items()}
-    said = options.get("encoding", options.get("charset", UTF8))
+    options = table.own_options
+    said = str(options.get("encoding", options.get("charset", UTF8)))
     try:
         known = charsets.isSupported(said)
     except IllegalArgumentException:  # such a name is none
@@ -96,4 +96,4 @@ def utf16_unsaid(head: bytes) -> str | None:
 
 def whole(table: SourceTable) -> bool:
     """Whether Spark reads each file as a whole: JSON documents, and CSV whose values hold line breaks."""
-    return {name.lower(): str(value) for name, value in table.options.items()}.get("multiline", "").lower() == "true"
+    return str(table.own_options.get("multiline", "")).lower() == "true"

@@ -56,7 +56,7 @@ def reader(spark: SparkSession, table: SourceTable, files: Sequence[str], charse
 
 def _options(table: SourceTable, charset: str | None = None) -> dict[str, str | int | float | bool]:
     """The source's options over ours: CSV has a header, and a quote within quotes is written twice (RFC 4180)."""
-    given = {name.lower(): value for name, value in table.options.items()}
+    given = table.own_options
     if charset is not None:
         given = {**given, "encoding": charset}
         if not whole(table):

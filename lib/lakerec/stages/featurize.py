@@ -20,11 +20,9 @@ from lakerec.features.as_of import only
 from lakerec.features.core import k_core
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
-from lakerec.lake import difference
-from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages import statistics
 from lakerec.stages.base import Context, Inputs, Result, Stage
-from lakerec.stages.increments import changed_since, kept, replace, unchanged, update
+from lakerec.stages.increments import changed_since, kept, replace, unchanged, update, write_difference
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -89,10 +87,8 @@ def _some_users(
     with kept(counted.join(touched, on=C.USER_ID, how="left_semi").select(*wanted)) as theirs:
         _extend_indexes(context, theirs, items, events)
         with kept(_rows(context, theirs, cuts)) as rows:
-            contract, old = CONTRACTS[Tables.INTERACTIONS], only(context.lake.read(Tables.INTERACTIONS), touched, C.USER_ID)
-            before, now = _since_changed(touched, old, rows)
-            changes = difference.difference(before, now, contract.keys, contract.names)
-            difference.apply(context.lake, changes, Tables.INTERACTIONS, context.run_id)
+            old = only(context.lake.read(Tables.INTERACTIONS), touched, C.USER_ID)
+            write_difference(context, *_since_changed(touched, old, rows), Tables.INTERACTIONS)
             update(context, sequences(rows), Tables.SEQUENCES, C.USER_ID, touched)
 
 

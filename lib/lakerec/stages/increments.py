@@ -66,7 +66,12 @@ def update(context: Context, rows: DataFrame, table: str, key: str, touched: Dat
     if touched is None:
         context.lake.overwrite(rows, table)
         return
-    contract, old = CONTRACTS[table], only(context.lake.read(table), touched, key)
+    write_difference(context, only(context.lake.read(table), touched, key), rows, table)
+
+
+def write_difference(context: Context, old: DataFrame, rows: DataFrame, table: str) -> None:
+    """Make these old rows of a table what they should be."""
+    contract = CONTRACTS[table]
     changes = difference.difference(old, rows, contract.keys, contract.names)
     difference.apply(context.lake, changes, table, context.run_id)
 

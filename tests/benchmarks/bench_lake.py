@@ -40,7 +40,7 @@ WARMING = 200_000
 
 
 def settings(raw: Path, lake: Path) -> list[str]:
-    spark = "{spark.driver.memory: 4g, spark.ui.enabled: true, spark.ui.port: 0, spark.sql.shuffle.partitions: 8}"
+    spark = "{spark.driver.memory: 4g, spark.ui.enabled: true, spark.ui.port: 0}"
     places = [f"lake.root={lake}", f"tracking.uri=sqlite:///{lake.parent}/{lake.name}.db", f"source.events.path={raw}"]
     reading = ["source.events.format=parquet", *[f"source.events.{key}={{}}" for key in ("options", "fields")]]
     return [*places, *reading, "source.events.rules=[]", "split.protocol=leave_last_out", f"spark.conf={spark}"]
@@ -120,13 +120,14 @@ def main() -> None:
         retail.write(folder / "warming", WARMING, files=2)
         if asked.only != "skew":
             raw = retail.write(folder / "raw", asked.events, last=0.01)
-            peer = (0.0, 0, {}) if asked.no_peer else polars(raw, folder / "polars")
+            peer = None if asked.no_peer else polars(raw, folder / "polars")
             found = ours(folder, raw, "lake", folder / "raw-last")
             shutil.rmtree(folder / "lake")
-            if not asked.no_peer and peer[1] != found["full_interactions"]:
+            if peer and peer[1] != found["full_interactions"]:
                 raise SystemExit(f"not the same work: {found['full_interactions']} interactions, Polars has {peer[1]}")
-            more = {"events": asked.events, **found, "peer_versions": peer[2]}
-            write("sequences", found["full"], peer[0], "s", packages, **more, ratio=peer[0] / found["full"])
+            more = {"events": asked.events, **found}
+            compared = {"ratio": peer[0] / found["full"], "peer_versions": peer[2]} if peer else {}
+            write("sequences", found["full"], peer[0] if peer else None, "s", packages, **more, **compared)
             share = found["increment"] / found["full"]
             write("increment", share, ALLOWED, "share of the full build", packages, **more, ratio=ALLOWED / share)
         if asked.only != "sequences":

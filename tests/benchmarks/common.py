@@ -25,11 +25,11 @@ def seconds(work: Callable[[], Any], runs: int = 3) -> float:
     return statistics.median(found)
 
 
-def write(name: str, ours: float, peer: float, unit: str, packages: list[str], **more: Any) -> None:
-    """Write build/bench/<name>.json and print it."""
+def write(name: str, ours: float, peer: float | None, unit: str, packages: list[str], **more: Any) -> None:
+    """Write build/bench/<name>.json and print it; without a peer there is no ratio."""
     result = {
         "name": name, "ours": ours, "peer": peer, "unit": unit,
-        "ratio": ours / peer,
+        "ratio": None if peer is None else ours / peer,
         "cores": len(os.sched_getaffinity(0)), "versions": {package: version(package) for package in packages}, **more,
     }  # fmt: skip
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -59,18 +59,18 @@ def apply(lake: Lake, changes: DataFrame, table: str, application: str) -> dict[
         application: names the write, so that it is done once.
     """
     changes = changes.localCheckpoint()  # a cached frame would be worked out anew when the table it reads is written
-    counted = changes.groupBy(ACTION).agg(F.count("*"), F.min(MOMENT), F.max(MOMENT)).collect()
-    found = {row[0]: int(row[1]) for row in counted}
     is_new = F.col(ACTION) == INSERT
-    if there := sum(found.values()) - found.get(INSERT, 0):
-        old, moments = changes.where(~is_new), [at for _, _, *ends in counted for at in ends if at is not None]
-        within = (min(moments), max(moments)) if moments else None
-        fits = there <= FEW and _bytes(old) <= SMALL
+    size = F.sum(F.when(~is_new, F.length(F.to_json(F.struct("*")))))
+    counted = changes.groupBy(ACTION).agg(F.count("*"), size, F.min(MOMENT), F.max(MOMENT)).collect()
+    found = {row[0]: int(row[1]) for row in counted}
+    there = [row[1:] for row in counted if row[0] != INSERT]
+    if there:
+        rows, sizes, *moments = zip(*there, strict=True)
+        ends = [at for each in moments for at in each if at is not None]
+        within = (min(ends), max(ends)) if ends else None
+        fits = sum(rows) <= FEW and sum(sizes) <= SMALL
+        old = changes.where(~is_new)
         lake.change(F.broadcast(old) if fits else old, table, F.col(ACTION) == DELETE, within)
     if INSERT in found:
         lake.append(changes.where(is_new), table, application, 1)
     return found
-
-
-def _bytes(rows: DataFrame) -> int:
-    return int(rows.agg(F.sum(F.length(F.to_json(F.struct("*"))))).first()[0])  # type: ignore[index]

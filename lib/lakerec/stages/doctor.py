@@ -16,12 +16,13 @@ from rich.text import Text
 
 from lakerec.config import Config
 from lakerec.errors import LakerecError
-from lakerec.ingest.paths import lies_nothing, nothing_found, told_here
+from lakerec.ingest.paths import told_here
 from lakerec.lake.jars import jar_files
 from lakerec.lake.java import require_java
 from lakerec.language.files import resolve_model
 from lakerec.loading import load_config
 from lakerec.registry.tracking import SQLITE
+from lakerec.stages.pipeline import check_sources, reads_here
 
 PACKAGES = ("pyspark", "delta-spark", "petastorm", "torch", "mlflow")
 
@@ -85,14 +86,9 @@ def _writable(root: str | None) -> str:
 
 
 def _sources(config: Config) -> str:
-    found = []
-    for name, table in config.source:
-        if table is None or not told_here(table.path):
-            continue
-        if lies_nothing(table.path):
-            raise nothing_found(table.path, f"source.{name}")
-        found.append(name)
-    return ", ".join(found)
+    check_sources(config)
+    found = [name for name, table in config.source if table is not None and reads_here(config) and told_here(table.path)]
+    return ", ".join(found) or "not on this machine; not checked"
 
 
 def _tracking(uri: str) -> str:

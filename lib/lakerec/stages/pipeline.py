@@ -33,12 +33,15 @@ def check_sources(config: Config) -> None:
     Raises:
         InputError: nothing does.
     """
-    elsewhere = not ELSEWHERE.isdisjoint(os.environ) or any(key.endswith("fs.defaultFS") for key in config.spark.conf)
-    if elsewhere or on_databricks() or not runs_here(config.spark):
-        return
     for name, table in config.source:
-        if table is not None and lies_nothing(table.path):
+        if table is not None and reads_here(config) and lies_nothing(table.path):
             raise nothing_found(table.path, f"source.{name}")
+
+
+def reads_here(config: Config) -> bool:
+    """Whether a path without scheme is one of this machine."""
+    elsewhere = not ELSEWHERE.isdisjoint(os.environ) or any(key.endswith("fs.defaultFS") for key in config.spark.conf)
+    return not elsewhere and not on_databricks() and runs_here(config.spark)
 
 
 @contextmanager

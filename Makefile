@@ -35,8 +35,8 @@ test: $(READY) ## tests that take minutes at most
 test-slow: $(READY) ## the longer ones
 	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail by month and by day, more than an hour; avro, whose module is fetched
-	$(BIN)/python -m pytest -m "long and not gpu" --timeout 7200
+test-long: $(READY) ## Online Retail by month and by day, two hours and more; avro, whose module is fetched
+	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
 test-cluster: $(READY) ## a standalone Spark master and two workers, spark-submit, GPU scheduling, two ranks
 	$(BIN)/python -m pytest -m cluster --timeout 1200

@@ -126,6 +126,12 @@ class Lake:
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.sql_name(table)}").collect()
         return {row.key: row.value for row in rows}
 
+    def size(self, table: str) -> tuple[int, int]:
+        """Files and bytes of the latest snapshot of a table that exists."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(table)}").select("numFiles", "sizeInBytes").first()
+        assert row is not None, "a table that exists has one row of details"
+        return int(row[0]), int(row[1])
+
     def append(self, frame: DataFrame, table: str, application: str, version: int) -> int:
         """Append once: a second call with the same application and a version not above the last writes nothing."""
         writer = self._writer(frame, table).mode("append").option("txnAppId", application).option("txnVersion", version)

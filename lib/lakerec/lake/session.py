@@ -60,6 +60,11 @@ LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "4",
+    # Rows of one task are counted by their ids before they are shuffled. Those of 128 MB, as it is unless told, do not fit
+    # in memory and spill: ingest of 20 M rows of Parquet took 157 s, so 135.
+    "spark.sql.files.maxPartitionBytes": "16m",
+    # Queries of one arrival are those of the next one; a stage makes more than the 100 classes that are kept unless told.
+    "spark.sql.codegen.cache.maxEntries": "1000",
     "spark.databricks.delta.snapshotPartitions": "1",
     # VACUUM lists a folder with so many tasks, 10,000 unless told: 40 s for a table of two files.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",

@@ -48,11 +48,11 @@ def keep_up(lake: Lake, table: str, days: int, pins: Iterable[int], dry_run: boo
         days: how long removed files are kept at least.
         pins: content versions that somebody may still read, or follow changes from.
     """
-    files, size = sizes = _sizes(lake, table)
+    files, size = sizes = lake.size(table)
     busy = not dry_run and not _optimize(lake, table)
     hours, pinned = retention(list(lake.commits(table)), days, pins, int(time.time() * 1000))
     removed = _vacuum(lake, table, hours, dry_run)
-    files_after, size_after = sizes if dry_run or busy else _sizes(lake, table)
+    files_after, size_after = sizes if dry_run or busy else lake.size(table)
     return Upkeep(table, files, size, files_after, size_after, *removed, hours, pinned, busy)
 
 
@@ -81,13 +81,6 @@ def unknown_tables(lake: Lake) -> list[str]:
         return sorted(found.name for found in lake.spark.catalog.listTables(lake.schema) if found.name not in known)
     logs = Path(lake.root).glob("*/*/_delta_log")
     return sorted(found for log in logs if (found := f"{log.parent.parent.name}/{log.parent.name}") not in CONTRACTS)
-
-
-def _sizes(lake: Lake, table: str) -> tuple[int, int]:
-    """Files and bytes of the latest snapshot."""
-    row = lake.spark.sql(f"DESCRIBE DETAIL {lake.sql_name(table)}").select("numFiles", "sizeInBytes").first()
-    assert row is not None, "a table that exists has one row of details"
-    return int(row[0]), int(row[1])
 
 
 def _optimize(lake: Lake, table: str) -> bool:

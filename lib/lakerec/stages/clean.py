@@ -22,6 +22,7 @@ from lakerec.lake import difference
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import added_since, kept, replace, unchanged, update
+from lakerec.stages.spreading import spread
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,7 +37,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     new = added_since(context, inputs, Tables.BRONZE_EVENTS) if complete else None
     with kept(new) if new is not None else nullcontext() as fresh:
         if fresh is None:
-            lake.overwrite(clean_events(_priced(context, bronze), context.config.clean), Tables.EVENTS)
+            with spread(context, lake.size(Tables.BRONZE_EVENTS)[1]):
+                lake.overwrite(clean_events(_priced(context, bronze), context.config.clean), Tables.EVENTS)
             lake.overwrite(titles_in(bronze), Tables.ITEM_TITLES)
         elif not unchanged(context, inputs, Tables.BRONZE_EVENTS):
             _update(context, fresh)

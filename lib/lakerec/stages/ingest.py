@@ -35,6 +35,7 @@ from lakerec.stages.arrivals import Batch, Overtaken
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import kept
 from lakerec.stages.log import LOGGER
+from lakerec.stages.spreading import RAW_BYTES, spread
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -157,6 +158,7 @@ def _ingest(context: Context, batch: Batch) -> None:
     proven = not (batch.first or batch.rebuild)
     raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
     with ExitStack() as held:
+        held.enter_context(spread(context, sum(row["length"] for row in batch.files), RAW_BYTES))
         mapped = held.enter_context(kept(source.map(raw, batch.config), batch.is_small))
         if batch.source == Sources.EVENTS:
             placed = sort.with_place(mapped, _numbered(context, {*names, *raw.inputFiles()}))

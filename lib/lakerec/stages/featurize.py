@@ -23,6 +23,7 @@ from lakerec.features.text import item_text
 from lakerec.stages import statistics
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.increments import changed_since, kept, replace, unchanged, update, write_difference
+from lakerec.stages.spreading import spread
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,9 +75,10 @@ def _touched(context: Context, inputs: Inputs, counted: DataFrame, cuts: list[in
 
 def _all_users(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame, cuts: list[int]) -> None:
     lake = context.lake
-    _extend_indexes(context, counted, items, events)
-    lake.overwrite(_rows(context, counted, cuts), Tables.INTERACTIONS)
-    lake.overwrite(sequences(lake.read(Tables.INTERACTIONS)), Tables.SEQUENCES)
+    with spread(context, lake.size(Tables.EVENTS)[1]):
+        _extend_indexes(context, counted, items, events)
+        lake.overwrite(_rows(context, counted, cuts), Tables.INTERACTIONS)
+        lake.overwrite(sequences(lake.read(Tables.INTERACTIONS)), Tables.SEQUENCES)
 
 
 def _some_users(
@@ -84,6 +86,7 @@ def _some_users(
 ) -> None:
     """The rows of these users that differ are written, no others."""
     wanted = [C.USER_ID, *interactions.ORDERED_BY, C.WEIGHT]
+    touched.count()  # what is kept tells its size, and a few users are looked up in memory where many rows would be moved
     with kept(counted.join(touched, on=C.USER_ID, how="left_semi").select(*wanted)) as theirs:
         _extend_indexes(context, theirs, items, events)
         with kept(_rows(context, theirs, cuts)) as rows:
@@ -134,10 +137,13 @@ def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, even
     """Give new ids their numbers; a run cut short and done again finds them numbered already."""
     users, known = (context.lake.read(table) for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
     _number(context, index.extend_index(users.select(C.USER_ID, C.USER), counted, C.USER_ID, C.USER), Tables.USER_INDEX)
-    fresh = items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")
-    first = events.join(fresh, on=C.ITEM_ID, how="left_semi").groupBy(C.ITEM_ID).agg(F.min(C.EVENT_TIME).alias(C.EVENT_TIME))
-    seen = fresh.join(first, on=C.ITEM_ID, how="left")
-    _number(context, index.extend_index(known.select(C.ITEM_ID, C.ITEM), seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX)
+    with kept(items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")) as fresh:
+        if fresh.isEmpty():  # then no event need be read
+            return
+        theirs = events.join(fresh, on=C.ITEM_ID, how="left_semi")
+        first = theirs.groupBy(C.ITEM_ID).agg(F.min(C.EVENT_TIME).alias(C.EVENT_TIME))
+        seen = fresh.join(first, on=C.ITEM_ID, how="left")
+        _number(context, index.extend_index(known.select(C.ITEM_ID, C.ITEM), seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX)
 
 
 def _number(context: Context, rows: DataFrame, table: str) -> None:

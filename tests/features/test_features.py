@@ -4,6 +4,7 @@ import math
 import random
 
 import pytest
+from lakerec.config import FeatureConfig
 from lakerec.features import index, interactions
 from lakerec.features.sequences import sequences
 from lakerec.features.text import item_text
@@ -106,7 +107,20 @@ def test_an_index_only_grows(spark):
 
 
 def test_item_text_joins_what_is_there(spark):
-    rows = [("x", "Alien", ["Horror", "Sci-Fi"], "In space."), ("y", "Heat", None, None), ("z", "Tea", [], "x" * 99)]
-    frame = spark.createDataFrame(rows, "item_id string, title string, categories array<string>, description string")
-    found = {row.item_id: row.text for row in item_text(frame, 5).collect()}
-    assert found == {"x": "Alien. Horror, Sci-Fi. In sp", "y": "Heat", "z": "Tea. xxxxx"}
+    rows = [
+        ("x", "Alien", ["Horror", "Sci-Fi"], "In space.", {"year": "1979", "by": "Scott"}),
+        ("y", "Heat", None, None, {"year": "1995", "by": ""}),
+        ("z", "Tea", [], "x" * 99, None),
+        ("n", None, None, "", {}),
+    ]
+    schema = "item_id string, title string, categories array<string>, description string, attributes map<string,string>"
+    frame = spark.createDataFrame(rows, schema)
+
+    def texts(*templates):
+        return {row.item_id: row.text for row in item_text(frame, templates, 5).collect()}
+
+    usual = FeatureConfig().item_text
+    assert texts(*usual) == {"x": "Alien. Horror, Sci-Fi. In sp", "y": "Heat", "z": "Tea. xxxxx", "n": ""}
+    assert texts("{title} ({attributes.year}), by {attributes.by}", "{attributes.year}", "{{{title}}}") == {
+        "x": "Alien (1979), by Scott. 1979. {Alien}", "y": "1995. {Heat}", "z": "{Tea}", "n": "",
+    }  # fmt: skip

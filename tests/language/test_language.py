@@ -99,6 +99,7 @@ def test_the_fingerprint_changes_with_whatever_changes_vectors(tmp_path):
         EncoderConfig(precision="fp32", max_tokens=128),
         EncoderConfig(precision="fp32", pooling="cls"),
         EncoderConfig(precision="fp32", long_texts="cut"),
+        EncoderConfig(precision="fp32", prompt="query: "),
     ]
     assert len({base, *map(encoder_fingerprint, others)}) == 1 + len(others)
     copy = tmp_path / "minilm"

@@ -95,6 +95,14 @@ def test_a_long_text_is_the_mean_of_its_chunks_by_their_tokens(bert):
     assert cut.tokens.tolist() == [12]
 
 
+def test_a_prompt_stands_before_each_text(bert):
+    config = EncoderConfig(model=bert, precision="fp32")
+    encoded = Encoder(config.model_copy(update={"prompt": "query: "}), "cpu").encode(["a tea pot", None, ""])
+    expected = Encoder(config, "cpu").encode(["query: a tea pot", "query: "])
+    np.testing.assert_allclose(encoded.vectors[[0, 2]], expected.vectors, atol=1e-6)
+    assert encoded.errors == [None, "not tokenizable: TypeError", None]
+
+
 def test_a_model_that_counts_places_from_behind_its_padding_sees_so_many_fewer_tokens(tmp_path):
     config = RobertaConfig(**SMALL, num_hidden_layers=1, intermediate_size=32, pad_token_id=1)
     encoder = Encoder(EncoderConfig(model=saved(RobertaModel(config), tmp_path), precision="fp32"), "cpu")

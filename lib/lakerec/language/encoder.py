@@ -110,7 +110,7 @@ class Encoder:
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
-        chunks, errors = self._tokenize(texts)
+        chunks, errors = self._tokenize([text if text is None else self.config.prompt + text for text in texts])
         ids = [chunk for text in chunks for chunk in text]
         owner = np.repeat(np.arange(len(chunks)), [len(text) for text in chunks])
         lengths = np.array([len(chunk) for chunk in ids], dtype=np.int64)

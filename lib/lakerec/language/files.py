@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -67,7 +68,8 @@ def _cached(name: str) -> Path | None:
 def fingerprint(config: EncoderConfig) -> str:
     """Name of the encoder and digest of all that its vectors depend on; its precision is settled, not `auto`."""
     folder = resolve_model(config.model)
-    digest = hashlib.sha256(f"{config.pooling} {config.max_tokens} {config.long_texts} {config.precision}".encode())
+    settings = (config.pooling, config.prompt, config.max_tokens, config.long_texts, config.precision)
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for name in DECIDING:
         path = folder / name
         digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())

@@ -125,11 +125,12 @@ def _as_of_times(context: Context, inputs: Inputs) -> None:
 
 
 def _texts(context: Context, inputs: Inputs, items: DataFrame) -> None:
-    changed, longest = changed_since(context, inputs, Tables.ITEMS), context.config.features.max_description
+    features, changed = context.config.features, changed_since(context, inputs, Tables.ITEMS)
+    wanted = items if changed is None else only(items, changed, C.ITEM_ID)
+    rows = item_text(wanted, features.item_text, features.max_description)
     if changed is None:
-        replace(context, item_text(items, longest), Tables.ITEM_TEXT)
+        replace(context, rows, Tables.ITEM_TEXT)
     else:
-        rows = item_text(only(items, changed, C.ITEM_ID), longest)
         update(context, rows, Tables.ITEM_TEXT, C.ITEM_ID, changed)
 
 

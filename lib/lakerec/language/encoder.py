@@ -120,8 +120,6 @@ class Encoder:
         for rows, vectors in zip(batches, self._run([[ids[row] for row in rows] for rows in batches]), strict=True):
             found[rows] = vectors
         vectors = _joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(chunks))
-        for row in np.flatnonzero(tokens == 0):
-            errors[row] = errors[row] or "no token: the text is empty"
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
             vectors[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
         return Encoded(vectors, tokens, errors)
@@ -147,9 +145,9 @@ class Encoder:
         return chunks, errors
 
     def _chunks(self, encoding: Encoding) -> list[list[int]]:
-        """A text without any token, as a decoder's tokenizer gives for an empty one, has no chunk."""
+        """At least one, of at least one token: a mark of the model's, where its tokenizer gives an empty text none."""
         more = encoding.overflowing if self.config.long_texts == "chunk" else []
-        return [part.ids for part in (encoding, *more) if part.ids]
+        return [part.ids for part in (encoding, *more) if part.ids] or [[_mark(self.model.config)]]
 
     def _run(self, batches: list[list[list[int]]]) -> Iterator[np.ndarray]:
         """Vectors of each batch. On a processor as many batches at a time as torch may use threads, each with one.
@@ -216,6 +214,12 @@ def _joined(found: np.ndarray, owner: np.ndarray, weights: np.ndarray, texts: in
     np.add.at(vectors, owner[~alone], found[~alone] * weights[~alone, None])
     vectors[several] /= np.linalg.norm(vectors[several], axis=1, keepdims=True)
     return vectors
+
+
+def _mark(config: Any) -> int:
+    """The token that stands for the beginning or the end, whichever the model has."""
+    marks = (config.bos_token_id, config.eos_token_id, config.pad_token_id)
+    return next((mark for mark in marks if isinstance(mark, int) and 0 <= mark < config.vocab_size), 0)
 
 
 def _positions(model: Any) -> int:

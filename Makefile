@@ -35,10 +35,10 @@ test: $(READY) ## tests that take minutes at most
 test-slow: $(READY) ## the longer ones
 	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail by month and by day, two hours and more; avro, whose module is fetched
+test-long: $(READY) ## Online Retail month by month and day by day (hours), avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
-test-cluster: $(READY) ## a standalone Spark master and two workers, spark-submit, GPU scheduling, two ranks
+test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks
 	$(BIN)/python -m pytest -m cluster --timeout 1200
 
 lint: $(READY) ## ruff and mypy

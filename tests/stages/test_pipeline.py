@@ -156,7 +156,7 @@ def test_a_second_run_does_nothing_and_the_plan_says_so(whole):
     assert all(outcome.skipped for outcome in pipeline.run(context, pipeline.ORDER))
     planned = planning.plan(config)
     assert not any(step["due"] for step in planned["stages"])
-    assert planned["embed"] == {"texts": 0, "tokens": 0}
+    assert planned["embed"] == {"texts": 0, "tokens": 0, "hours": 0.0}
     assert before == {table: context.lake.version(table) for table in before}
 
 
@@ -187,7 +187,7 @@ def test_a_plan_writes_nothing_and_knows_no_texts_before_there_are_any(spark, tm
     before = sorted(tmp_path.rglob("*"))
     planned = planning.plan(config)
     assert all(step["due"] for step in planned["stages"])
-    assert planned["embed"] == {"texts": None, "tokens": None}
+    assert planned["embed"] == {"texts": None, "tokens": None, "hours": None}
     assert sorted(tmp_path.rglob("*")) == before
     planning.print_plan(planned)
     assert "to embed: not known before featurize has run" in capsys.readouterr().out
@@ -245,9 +245,15 @@ def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path
         day = tmp_path / "raw" / "events" / "day-2.csv"
         day.write_text("customer,product,at,quantity\nc0,p0,2024-01-01 10:00:00,1\nc0,new,2024-02-01 10:00:00,1\n")
         assert [step["due"] for step in planning.plan(config)["stages"]][:4] == [True] * 4
-        second = pipeline.run(context, stages)
+        second = pipeline.run(context, stages[:3])
+        waiting = planning.plan(config)["embed"]
+        second += pipeline.run(context, stages[3:])
         assert (second[0].row["rows_in"], second[0].row["rows_out"], second[0].row["rows_duplicate"]) == (2, 1, 1)
         assert second[3].row["details"]["encoded"] == "1"
+        assert waiting["texts"] == 1 and waiting["tokens"] == 3  # `new` between two marks
+        first = context.lake.read(Tables.RUNS).where("stage = 'embed'").orderBy("started_at").first()
+        assert waiting["hours"] == 3 / float(first.details["tokens_per_second"]) / 3600
+        assert int(second[3].row["details"]["tokens"]) == int(first.details["tokens"]) + 3
         assert context.lake.read(Tables.BRONZE_EVENTS).count() == 321
         index = dict(context.lake.read(Tables.ITEM_INDEX).collect())
         assert index["new"] == len(index) - 1

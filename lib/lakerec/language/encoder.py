@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 from torch import Tensor
 
 from lakerec.config import EncoderConfig
@@ -25,6 +25,7 @@ from lakerec.errors import EnvironmentProblem
 from lakerec.language.batching import token_budget_batches
 from lakerec.language.files import fingerprint, resolve_model
 from lakerec.language.packed import pack
+from lakerec.language.tokens import chunks, load_tokenizer, prompted
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 """Processor features with which bf16 is faster than fp32; without them it is emulated."""
@@ -102,24 +103,22 @@ class Encoder:
         self.model = model.to(self.device).eval()
         if self.device == "cpu" and self.precision == "bf16":
             pack(self.model)
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(min(config.max_tokens, _positions(model)))
+        self.tokenizer = load_tokenizer(folder, min(config.max_tokens, _positions(model)))
         self.dimensions = int(model.config.hidden_size)
         self.budget = config.token_budget or (GPU_BUDGET if self.device.startswith("cuda") else CPU_BUDGET)
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
-        chunks, errors = self._tokenize([text if text is None else self.config.prompt + text for text in texts])
-        ids = [chunk for text in chunks for chunk in text]
-        owner = np.repeat(np.arange(len(chunks)), [len(text) for text in chunks])
+        parts, errors = self._tokenize([prompted(text, self.config) for text in texts])
+        ids = [chunk for text in parts for chunk in text]
+        owner = np.repeat(np.arange(len(parts)), [len(text) for text in parts])
         lengths = np.array([len(chunk) for chunk in ids], dtype=np.int64)
-        tokens = np.bincount(owner, lengths, len(chunks)).astype(np.int32)
+        tokens = np.bincount(owner, lengths, len(parts)).astype(np.int32)
         found = np.zeros((len(ids), self.dimensions), dtype=np.float32)
         batches = token_budget_batches(lengths, self.budget)
         for rows, vectors in zip(batches, self._run([[ids[row] for row in rows] for rows in batches]), strict=True):
             found[rows] = vectors
-        vectors = _joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(chunks))
+        vectors = _joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(parts))
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
             vectors[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
         return Encoded(vectors, tokens, errors)
@@ -133,21 +132,20 @@ class Encoder:
             return self._tokenize_singly(texts)
 
     def _tokenize_singly(self, texts: Sequence[str | None]) -> tuple[list[list[list[int]]], list[str | None]]:
-        chunks: list[list[list[int]]] = []
+        parts: list[list[list[int]]] = []
         errors: list[str | None] = []
         for text in texts:
             try:
-                chunks.append(self._chunks(self.tokenizer.encode(text)))  # type: ignore[arg-type]
+                parts.append(self._chunks(self.tokenizer.encode(text)))  # type: ignore[arg-type]
                 errors.append(None)
             except (TypeError, ValueError, UnicodeError) as error:
-                chunks.append([])
+                parts.append([])
                 errors.append(f"not tokenizable: {type(error).__name__}")
-        return chunks, errors
+        return parts, errors
 
     def _chunks(self, encoding: Encoding) -> list[list[int]]:
         """At least one, of at least one token: a mark of the model's, where its tokenizer gives an empty text none."""
-        more = encoding.overflowing if self.config.long_texts == "chunk" else []
-        return [part.ids for part in (encoding, *more) if part.ids] or [[_mark(self.model.config)]]
+        return chunks(encoding, self.config) or [[_mark(self.model.config)]]
 
     def _run(self, batches: list[list[list[int]]]) -> Iterator[np.ndarray]:
         """Vectors of each batch. On a processor as many batches at a time as torch may use threads, each with one.

@@ -6,6 +6,7 @@ item_text ⋈ text_vectors of this encoder → item_vectors
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -20,6 +21,8 @@ from lakerec.stages.base import Context, Inputs, Result, Stage
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+TOKENS_PER_SECOND = "tokens_per_second"
+"""Metric and detail of a run that encoded: start of the workers and writing included."""
 LOCAL_SLICE, CLUSTER_SLICE = 5_000, 100_000
 """Texts committed at a time: some twenty seconds on a laptop's processor, minutes on GPUs."""
 
@@ -29,25 +32,31 @@ def run(context: Context, inputs: Inputs) -> Result:
     encoder = fingerprint(context)
     texts = lake.read(Tables.ITEM_TEXT, inputs.get(Tables.ITEM_TEXT))
     waiting = pending(texts, lake.read(Tables.TEXT_VECTORS), encoder)
-    total, done = waiting.count(), 0
+    total, done, before, clock = waiting.count(), 0, _tokens(context, encoder), time.monotonic()
     slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
     for number in range(slices if total else 0):
         context.progress.update("texts encoded", done, total)
         part = waiting.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else waiting
         encode_slice(context, part, f"{context.run_id}-{number}")
         done += total // slices
+    seconds, tokens = time.monotonic() - clock, _tokens(context, encoder)
     vectors = lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
     found = texts.join(vectors.where(F.col(C.VECTOR).isNotNull()), on=C.TEXT_HASH, how="inner")
     lake.overwrite(found.dropDuplicates([C.ITEM_ID]), Tables.ITEM_VECTORS)
     failed = vectors.where(F.col(C.ERROR).isNotNull()).count()
-    tokens = vectors.agg(F.sum(C.TOKENS)).first()
-    details = {
-        "encoder": encoder,
-        "encoded": str(total),
-        "errors": str(failed),
-        "tokens": str(tokens[0] if tokens else 0),
-    }
-    return Result(rows_in=texts.count(), rows_out=lake.read(Tables.ITEM_VECTORS).count(), details=details)
+    details = {"encoder": encoder, "encoded": str(total), "errors": str(failed), "tokens": str(tokens)}
+    metrics = {}
+    if total:
+        metrics = {"texts_per_second": total / seconds, TOKENS_PER_SECOND: (tokens - before) / seconds}
+        details[TOKENS_PER_SECOND] = str(round(metrics[TOKENS_PER_SECOND]))
+    rows_out = lake.read(Tables.ITEM_VECTORS).count()
+    return Result(rows_in=texts.count(), rows_out=rows_out, details=details, metrics=metrics)
+
+
+def _tokens(context: Context, encoder: str) -> int:
+    """Tokens of all texts that have a vector of the encoder."""
+    vectors = context.lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
+    return int(vectors.agg(F.coalesce(F.sum(C.TOKENS), F.lit(0))).first()[0])  # type: ignore[index]
 
 
 def fingerprint(context: Context) -> str:

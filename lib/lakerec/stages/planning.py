@@ -1,4 +1,4 @@
-"""`lakerec plan`: which stages would run and why, and how much there is to embed; nothing is written."""
+"""`lakerec plan`: which stages would run and why, how much there is to embed and how long that takes; nothing is written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.language.files import resolve_model
+from lakerec.language.tokens import chunks, load_tokenizer
 from lakerec.stages import embed, pipeline
 from lakerec.stages.base import Context
 
@@ -34,23 +35,31 @@ def plan(config: Config) -> dict[str, Any]:
         return {"name": config.name, "stages": steps, "embed": _texts(context)}
 
 
-def _texts(context: Context) -> dict[str, int | None]:
-    """Distinct texts without a vector, and their tokens; None before there are any texts."""
+def _texts(context: Context) -> dict[str, float | None]:
+    """Distinct texts without a vector, their tokens and the hours these take; None where it is not known."""
     if not context.lake.exists(Tables.ITEM_TEXT):
-        return {"texts": None, "tokens": None}
+        return {"texts": None, "tokens": None, "hours": None}
     lake, config = context.lake, context.config.encoder
     waiting = embed.pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), embed.fingerprint(context))
     texts = waiting.count()
     sample = [row[C.TEXT] for row in waiting.orderBy(C.TEXT_HASH).limit(SAMPLE).select(F.col(C.TEXT)).collect()]
     if not sample:
-        return {"texts": 0, "tokens": 0}
-    from tokenizers import Tokenizer
+        return {"texts": 0, "tokens": 0, "hours": 0.0}
+    tokenizer = load_tokenizer(resolve_model(config.model), config.max_tokens)
+    encodings = tokenizer.encode_batch_fast([config.prompt + text for text in sample])
+    mean = sum(len(chunk) for encoding in encodings for chunk in chunks(encoding, config)) / len(sample)
+    speed = _speed(context)
+    return {"texts": texts, "tokens": round(mean * texts), "hours": mean * texts / speed / 3600 if speed else None}
 
-    tokenizer = Tokenizer.from_file(str(resolve_model(config.model) / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(config.max_tokens)
-    tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample))
-    return {"texts": texts, "tokens": round(tokens / len(sample) * texts)}
+
+def _speed(context: Context) -> float | None:
+    """Tokens a second of the last run that encoded by this encoder."""
+    runs = context.lake.read(Tables.RUNS).where(F.col("stage") == embed.STAGE.name)
+    details = F.col("details")
+    speed = details[embed.TOKENS_PER_SECOND].cast("double")
+    same = runs.where((details["encoder"] == embed.fingerprint(context)) & (speed > 0))
+    found = same.agg(F.max_by(speed, "started_at")).first()
+    return None if found is None else found[0]
 
 
 def print_plan(result: dict[str, Any]) -> None:
@@ -66,5 +75,14 @@ def print_plan(result: dict[str, Any]) -> None:
     waiting = result["embed"]
     if waiting["texts"] is None:
         console.print("to embed: not known before featurize has run")
-    else:
-        console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens")
+        return
+    hours = waiting["hours"]
+    how_long = (
+        "how long that takes is known after a first run" if hours is None else f"{_duration(hours)} as fast as last time"
+    )
+    console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens; {how_long}")
+
+
+def _duration(hours: float) -> str:
+    """In words: hours from one on, else minutes."""
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"

@@ -77,12 +77,12 @@ def print_plan(result: dict[str, Any]) -> None:
         console.print("to embed: not known before featurize has run")
         return
     hours = waiting["hours"]
-    how_long = (
-        "how long that takes is known after a first run" if hours is None else f"{_duration(hours)} as fast as last time"
-    )
-    console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens; {how_long}")
+    how_long = "known after a first run" if hours is None else f"{_duration(hours)} at the last run's speed"
+    console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens; time: {how_long}")
 
 
 def _duration(hours: float) -> str:
     """In words: hours from one on, else minutes."""
-    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
+    if hours >= 1:
+        return f"some {hours:.1f} hours"
+    return f"some {hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"

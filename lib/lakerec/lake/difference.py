@@ -61,15 +61,14 @@ def apply(lake: Lake, changes: DataFrame, table: str, application: str) -> dict[
     changes = changes.localCheckpoint()  # a cached frame would be worked out anew when the table it reads is written
     is_new = F.col(ACTION) == INSERT
     size = F.sum(F.when(~is_new, F.length(F.to_json(F.struct("*")))))
-    counted = changes.groupBy(ACTION).agg(F.count("*"), size, F.min(MOMENT), F.max(MOMENT)).collect()
-    found = {row[0]: int(row[1]) for row in counted}
-    there = [row[1:] for row in counted if row[0] != INSERT]
+    counts = F.count("*").alias("rows"), size.alias("bytes"), F.min(MOMENT).alias("first"), F.max(MOMENT).alias("last")
+    counted = changes.groupBy(ACTION).agg(*counts).collect()
+    found = {row[ACTION]: int(row["rows"]) for row in counted}
+    there = [row for row in counted if row[ACTION] != INSERT]
     if there:
-        rows, sizes, *moments = zip(*there, strict=True)
-        ends = [at for each in moments for at in each if at is not None]
+        old, ends = changes.where(~is_new), [at for row in there for at in (row["first"], row["last"]) if at is not None]
         within = (min(ends), max(ends)) if ends else None
-        fits = sum(rows) <= FEW and sum(sizes) <= SMALL
-        old = changes.where(~is_new)
+        fits = sum(row["rows"] for row in there) <= FEW and sum(row["bytes"] for row in there) <= SMALL
         lake.change(F.broadcast(old) if fits else old, table, F.col(ACTION) == DELETE, within)
     if INSERT in found:
         lake.append(changes.where(is_new), table, application, 1)

@@ -87,8 +87,8 @@ def _writable(root: str | None) -> str:
 
 def _sources(config: Config) -> str:
     check_sources(config)
-    found = [name for name, table in config.source if table is not None and reads_here(config) and told_here(table.path)]
-    return ", ".join(found) or "not on this machine; not checked"
+    found = [name for name, table in config.source if table is not None and told_here(table.path)]
+    return ", ".join(found) if found and reads_here(config) else "not on this machine; not checked"
 
 
 def _tracking(uri: str) -> str:

@@ -32,15 +32,16 @@ def run(context: Context, inputs: Inputs) -> Result:
     encoder = fingerprint(context)
     texts = lake.read(Tables.ITEM_TEXT, inputs.get(Tables.ITEM_TEXT))
     waiting = pending(texts, lake.read(Tables.TEXT_VECTORS), encoder)
-    total, done, before, clock = waiting.count(), 0, _tokens(context, encoder), time.monotonic()
+    total, done = waiting.count(), 0
+    before, clock = _tokens(_vectors(context, encoder)) if total else 0, time.monotonic()
     slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
     for number in range(slices if total else 0):
         context.progress.update("texts encoded", done, total)
         part = waiting.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else waiting
         encode_slice(context, part, f"{context.run_id}-{number}")
         done += total // slices
-    seconds, tokens = time.monotonic() - clock, _tokens(context, encoder)
-    vectors = lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
+    seconds, vectors = time.monotonic() - clock, _vectors(context, encoder)
+    tokens = _tokens(vectors)
     found = texts.join(vectors.where(F.col(C.VECTOR).isNotNull()), on=C.TEXT_HASH, how="inner")
     lake.overwrite(found.dropDuplicates([C.ITEM_ID]), Tables.ITEM_VECTORS)
     failed = vectors.where(F.col(C.ERROR).isNotNull()).count()
@@ -53,9 +54,12 @@ def run(context: Context, inputs: Inputs) -> Result:
     return Result(rows_in=texts.count(), rows_out=rows_out, details=details, metrics=metrics)
 
 
-def _tokens(context: Context, encoder: str) -> int:
-    """Tokens of all texts that have a vector of the encoder."""
-    vectors = context.lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
+def _vectors(context: Context, encoder: str) -> DataFrame:
+    """The encoder's rows of gold/text_vectors, as they are now."""
+    return context.lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
+
+
+def _tokens(vectors: DataFrame) -> int:
     return int(vectors.agg(F.coalesce(F.sum(C.TOKENS), F.lit(0))).first()[0])  # type: ignore[index]
 
 

@@ -33,8 +33,10 @@ def check_sources(config: Config) -> None:
     Raises:
         InputError: nothing does.
     """
+    if not reads_here(config):
+        return
     for name, table in config.source:
-        if table is not None and reads_here(config) and lies_nothing(table.path):
+        if table is not None and lies_nothing(table.path):
             raise nothing_found(table.path, f"source.{name}")
 
 

@@ -12,7 +12,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.language.files import resolve_model
-from lakerec.language.tokens import chunks, load_tokenizer
+from lakerec.language.tokens import chunks, load_tokenizer, prompted
 from lakerec.stages import embed, pipeline
 from lakerec.stages.base import Context
 
@@ -40,24 +40,25 @@ def _texts(context: Context) -> dict[str, float | None]:
     if not context.lake.exists(Tables.ITEM_TEXT):
         return {"texts": None, "tokens": None, "hours": None}
     lake, config = context.lake, context.config.encoder
-    waiting = embed.pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), embed.fingerprint(context))
+    encoder = embed.fingerprint(context)
+    waiting = embed.pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), encoder)
     texts = waiting.count()
     sample = [row[C.TEXT] for row in waiting.orderBy(C.TEXT_HASH).limit(SAMPLE).select(F.col(C.TEXT)).collect()]
     if not sample:
         return {"texts": 0, "tokens": 0, "hours": 0.0}
     tokenizer = load_tokenizer(resolve_model(config.model), config.max_tokens)
-    encodings = tokenizer.encode_batch_fast([config.prompt + text for text in sample])
+    encodings = tokenizer.encode_batch_fast([prompted(text, config) for text in sample])  # type: ignore[misc]
     mean = sum(len(chunk) for encoding in encodings for chunk in chunks(encoding, config)) / len(sample)
-    speed = _speed(context)
+    speed = _speed(context, encoder)
     return {"texts": texts, "tokens": round(mean * texts), "hours": mean * texts / speed / 3600 if speed else None}
 
 
-def _speed(context: Context) -> float | None:
-    """Tokens a second of the last run that encoded by this encoder."""
+def _speed(context: Context, encoder: str) -> float | None:
+    """Tokens a second of the last run that encoded by this encoder; None where there was none."""
     runs = context.lake.read(Tables.RUNS).where(F.col("stage") == embed.STAGE.name)
     details = F.col("details")
     speed = details[embed.TOKENS_PER_SECOND].cast("double")
-    same = runs.where((details["encoder"] == embed.fingerprint(context)) & (speed > 0))
+    same = runs.where((details["encoder"] == encoder) & (speed > 0))
     found = same.agg(F.max_by(speed, "started_at")).first()
     return None if found is None else found[0]
 

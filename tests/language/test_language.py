@@ -52,21 +52,26 @@ def test_a_text_that_cannot_be_tokenized_gets_an_error_of_its_own(encoder):
     assert not encoded.vectors[1].any() and encoded.vectors[2].any()
 
 
-def test_out_of_memory_halves_the_batch(encoder, monkeypatch):
-    import torch
+def test_each_text_has_its_share_of_the_padding_and_of_the_time(encoder):
+    few = Encoder(EncoderConfig(precision="fp32", token_budget=16))
+    encoded = few.encode(["a b c d e f", "a", "word " * 600, "b c"])
+    assert encoded.tokens.tolist() == [8, 3, 600 + 2 * 3, 4]
+    assert encoded.padded.tolist() == [8, 3, 600 + 2 * 3, 8], "batches 254, 254, 98 | 8, 4 | 3 of at most 16"
+    assert (encoded.seconds > 0).all() and encoded.seconds.argmax() == 2
+    assert encoder.encode([]).vectors.shape == (0, 384)
 
-    expected, whole = encoder.encode(TEXTS).vectors, encoder._forward
-    sizes = []
 
-    def small_memory(ids):
-        sizes.append(len(ids))
-        if len(ids) > 1:
-            raise torch.OutOfMemoryError
-        return whole(ids)
+def test_tables_are_encoded_in_their_order_with_the_next_ones_texts_tokenized_ahead(monkeypatch):
+    import pyarrow as pa
+    from lakerec.language import spark as bridge
 
-    monkeypatch.setattr(encoder, "_forward", small_memory)
-    np.testing.assert_allclose(encoder.encode(TEXTS).vectors, expected, atol=1e-5)
-    assert max(sizes) > 1
+    monkeypatch.setattr(bridge, "ROWS_HELD", 2)
+    names = [str(number) for number in range(7)]
+    batches = [pa.RecordBatch.from_pydict({"text_hash": [name], "text": [f"text {name}"]}) for name in names]
+    found = pa.Table.from_batches(list(bridge._encode_partition(EncoderConfig(precision="fp32"), None)(iter(batches))))
+    assert found["text_hash"].to_pylist() == names
+    alone = Encoder(EncoderConfig(precision="fp32")).encode(["text 4"]).vectors[0]
+    np.testing.assert_allclose(found["vector"].to_pylist()[4], alone, atol=1e-5)
 
 
 def test_batches_hold_every_text_once_within_the_budget():

@@ -8,39 +8,22 @@ import torch
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.language.encoder import Encoder
-from lakerec.language.files import resolve_model
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, RobertaConfig, RobertaModel
+from transformers import BertModel, GPT2Model, RobertaConfig, RobertaModel
+
+from tests.small_models import SMALL, saved, small_bert, small_gpt2
 
 TEXTS = ["a tea pot", "Toy Story. Animation, Children's, Comedy", "Alien. Horror, Sci-Fi"]
-SMALL = {"vocab_size": 30_522, "max_position_embeddings": 34, "hidden_size": 16, "num_attention_heads": 2}
-
-
-def saved(model, folder, bare=False):
-    """A model's folder with MiniLM's tokenizer; `bare`: one that puts no mark before and behind a text."""
-    torch.manual_seed(3)
-    for values in model.parameters():
-        torch.nn.init.normal_(values, std=0.3)
-    model.save_pretrained(folder)
-    tokenizer = Tokenizer.from_file(str(resolve_model("minilm") / "tokenizer.json"))
-    if bare:
-        from tokenizers.processors import ByteLevel
-
-        tokenizer.post_processor = ByteLevel()  # adds no token
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    config = BertConfig(**SMALL, num_hidden_layers=2, intermediate_size=32)
-    return saved(BertModel(config), tmp_path_factory.mktemp("bert"))
+    return small_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory):
-    config = GPT2Config(vocab_size=30_522, n_positions=34, n_embd=16, n_head=2, n_layer=2, eos_token_id=102)
-    return saved(GPT2Model(config), tmp_path_factory.mktemp("gpt2"), bare=True)
+    return small_gpt2(tmp_path_factory.mktemp("gpt2"))
 
 
 def alone(folder, kind, pool):

@@ -171,11 +171,11 @@ def test_items_described_anew_are_those_that_a_full_run_describes(spark, tmp_pat
     assert len(grown[Tables.ITEMS]) == 4 and "Of rye" in str(grown) and "Sweet" in str(grown)
 
 
-MIDDLE = pytest.param(Tables.INTERACTIONS, marks=pytest.mark.long)
-"""Differs from the others by the table alone."""
+LIKE = [pytest.param(table, marks=pytest.mark.long) for table in (Tables.INTERACTIONS, Tables.SEQUENCES)]
+"""They differ from the first by the table alone."""
 
 
-@pytest.mark.parametrize("table", [Tables.EVENTS, MIDDLE, Tables.SEQUENCES])
+@pytest.mark.parametrize("table", [Tables.EVENTS, *LIKE])
 def test_a_run_cut_short_between_changed_and_new_rows_is_made_good_by_the_next(spark, tmp_path, monkeypatch, table):
     rows = [
         "ann,u,2024-01-01 10:00:00,2,u,buy,\n",

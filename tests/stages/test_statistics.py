@@ -65,7 +65,7 @@ def tables(lake):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_bit_by_bit_equals_at_once(spark, tmp_path, seed, monkeypatch):
     """Each arrival brings events in any order of time and takes one away; a user's last event may be among those."""
     monkeypatch.setattr(

@@ -6,6 +6,7 @@ Source: Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 LEVEL = 0.95
 CELLS_AT_ONCE = 5_000_000
@@ -34,3 +35,12 @@ def bootstrap_interval(values: np.ndarray, resamples: int, seed: int) -> tuple[f
     )
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def interval_over_seeds(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of values over seeds, and the ends of its 95 % t interval; both are the mean where there is one seed."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, mean, mean
+    spread = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - spread, mean + spread

@@ -38,6 +38,7 @@ from lakerec.lake.contract import (
 )
 from lakerec.lake.contract import key as _key
 from lakerec.lake.feature_contracts import FEATURES
+from lakerec.lake.people_contracts import PEOPLE
 
 _CONTRACTS = (
     Contract(
@@ -148,13 +149,24 @@ _CONTRACTS = (
         T.TEXT_VECTORS,
         "one vector a distinct text and encoder",
         (TEXT_HASH, ENCODER, Column(C.VECTOR, "array<float>", "unit length; null where encoding failed"),
-         Column(C.TOKENS, "int", "tokens the model saw"), Column(C.ERROR, "string", "why there is no vector")),
+         Column(C.TOKENS, "int", "tokens the model saw"), Column(C.ERROR, "string", "why there is no vector"),
+         Column(C.PADDED, "int", "the same with the padding that its batches needed for it"),
+         Column(C.SECONDS, "float", "that the model took for it: its share of its batches' time, by padded tokens")),
         keys=(C.TEXT_HASH, C.ENCODER),
     ),
     Contract(
+        T.REDUCTIONS,
+        "principal components that item vectors were brought to fewer dimensions by, until --full works them out anew",
+        (ENCODER, _key(C.DIMENSIONS, "int", "rows of the components"),
+         _key(C.LABEL, "string", "`encoder` of the item vectors that they made"),
+         _key(C.COMPONENTS, "array<array<float>>", "orthonormal rows, those that keep most variance first")),
+        keys=(C.ENCODER, C.DIMENSIONS),
+    ),
+    Contract(
         T.ITEM_VECTORS,
-        "the text vector of each item",
-        (ITEM_ID, ENCODER, Column(C.VECTOR, "array<float>", "unit length")),
+        "the text vector of each item, in encoder.dimensions",
+        (ITEM_ID, _key(C.ENCODER, "string", "fingerprint of the encoder, and of what made its vectors shorter"),
+         Column(C.VECTOR, "array<float>", "unit length")),
         keys=(C.ITEM_ID, C.ENCODER),
     ),
     Contract(
@@ -173,6 +185,18 @@ _CONTRACTS = (
          Column(C.CI_LOW, "double", "lower end, 95 %"), Column(C.CI_HIGH, "double", "upper end, 95 %"),
          Column(C.N, "bigint", "users (items for coverage, seeds for seeds)")),
         keys=(C.RUN_ID, C.MODEL, C.SLICE, C.METRIC, C.K),
+    ),
+    Contract(
+        T.COLD_RETRIEVAL,
+        "how well vectors alone find items that adaptation had not seen",
+        (RUN_ID, _key(C.SEED, "int", "seed that hid the items, and adapted the model"),
+         _key(C.SPLIT, "string", "valid: the hidden items that choose, by events up to valid; test: those that report"),
+         _key(C.MODEL, "string", "random, popular, base (the encoder as it came) or adapted"),
+         _key(C.CANDIDATES, "string", "what is ranked: all items that the user has not met, or the hidden (cold) ones"),
+         _key(C.METRIC, "string", "metric"), _key(C.K, "int", "length of the list"),
+         Column(C.VALUE, "double", "mean over users"), Column(C.N, "bigint", "users")),
+        keys=(C.RUN_ID, C.SEED, C.SPLIT, C.MODEL, C.CANDIDATES, C.METRIC, C.K),
+        constraints=KNOWN_SPLIT,
     ),
     Contract(
         T.RECOMMENDATIONS,
@@ -219,4 +243,4 @@ _CONTRACTS = (
     ),
 )  # fmt: skip
 
-CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (*_CONTRACTS, *FEATURES)}
+CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (*_CONTRACTS, *FEATURES, *PEOPLE)}

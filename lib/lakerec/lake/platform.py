@@ -21,3 +21,15 @@ def submitted() -> bool:
 def is_local(session: SparkSession) -> bool:
     """Whether driver and executors are one process on this machine."""
     return str(session.sparkContext.master).startswith("local")
+
+
+def slots(session: SparkSession, gpus_per_task: float = 0) -> int:
+    """Tasks that run at a time; where each needs a GPU, or a share of one, no more than executors were given GPUs for."""
+    context = session.sparkContext
+    setting = context.getConf().get
+    if is_local(session):
+        return int(context.defaultParallelism)
+    executors = len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # type: ignore[union-attr]  # the driver is one
+    cores, gpus = setting("spark.executor.cores"), setting("spark.executor.resource.gpu.amount")
+    tasks = executors * int(cores) // int(setting("spark.task.cpus") or 1) if cores else int(context.defaultParallelism)
+    return min(tasks, int(executors * int(gpus) / gpus_per_task)) if gpus_per_task and gpus else tasks

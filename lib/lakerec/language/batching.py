@@ -5,6 +5,8 @@ lengths 3 9 4 8, budget 18 → sorted 9 8 | 4 3 → batches [1, 3], [2, 0]: 18 a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -27,6 +29,15 @@ def token_budget_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
         batches.append(order[start : start + rows])
         start += rows
     return batches
+
+
+def block_of(ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids int64 [n, longest], zero behind a row's end, and which are real, bool of the same shape."""
+    lengths = np.array([len(row) for row in ids])
+    real = np.arange(lengths.max())[None, :] < lengths[:, None]
+    block = np.zeros(real.shape, dtype=np.int64)
+    block[real] = np.concatenate(ids)
+    return block, real
 
 
 def padding_ratio(lengths: np.ndarray, batches: list[np.ndarray]) -> float:

@@ -9,6 +9,8 @@ Loaded offline, weights as safetensors, no code from the model's folder. No Spar
 from __future__ import annotations
 
 import os
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,9 +24,11 @@ from torch import Tensor
 
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
-from lakerec.language.batching import token_budget_batches
+from lakerec.language.adapters import load_bottlenecks
+from lakerec.language.batching import block_of, token_budget_batches
 from lakerec.language.files import fingerprint, resolve_model
 from lakerec.language.packed import pack
+from lakerec.language.pooling import joined, pooled
 from lakerec.language.tokens import chunks, load_tokenizer, prompted
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -32,6 +36,8 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 CPU_BUDGET, GPU_BUDGET = 1_024, 16_384
 """Padded tokens a batch: on a processor so few that a layer's values stay in its cache."""
+QUEUED = 1
+"""Batches that a GPU has before it besides the one at work."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,22 @@ class Encoded:
     """float32 [n, d], unit length; zeros where there is an error."""
     tokens: np.ndarray
     """int32 [n], tokens the model saw, over all chunks."""
+    padded: np.ndarray
+    """int32 [n], the same with the padding of their batches."""
+    seconds: np.ndarray
+    """float32 [n], that the model took: each text's share of its batches' time, by padded tokens."""
     errors: list[str | None]
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Texts as the chunks of tokens that the model sees."""
+
+    chunks: list[list[int]]
+    owner: np.ndarray
+    """Row of the text that a chunk is of, ascending, int64 [chunks]."""
+    errors: list[str | None]
+    """One a text; a text with an error has no chunk."""
 
 
 def resolve_precision(config: EncoderConfig, device: str) -> str:
@@ -100,28 +121,43 @@ class Encoder:
         model: Any
         model, loading = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True, **safely)
         _refuse_random(model, set(loading["missing_keys"]), config)
+        load_bottlenecks(model, folder)
         self.model = model.to(self.device).eval()
         if self.device == "cpu" and self.precision == "bf16":
             pack(self.model)
-        self.tokenizer = load_tokenizer(folder, min(config.max_tokens, _positions(model)))
+        self.tokenizer = load_tokenizer(folder, min(config.max_tokens, positions(model)))
         self.dimensions = int(model.config.hidden_size)
         self.budget = config.token_budget or (GPU_BUDGET if self.device.startswith("cuda") else CPU_BUDGET)
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
+        return self.vectors(self.tokenize(texts))
+
+    def tokenize(self, texts: Sequence[str | None]) -> Tokenized:
+        """What comes before the model, for whoever does it ahead in another thread."""
         parts, errors = self._tokenize([prompted(text, self.config) for text in texts])
-        ids = [chunk for text in parts for chunk in text]
         owner = np.repeat(np.arange(len(parts)), [len(text) for text in parts])
+        return Tokenized([chunk for text in parts for chunk in text], owner, errors)
+
+    def vectors(self, texts: Tokenized) -> Encoded:
+        """What the model makes of them; a vector that is not finite is an error of its text."""
+        ids, owner, errors = texts.chunks, texts.owner, list(texts.errors)
         lengths = np.array([len(chunk) for chunk in ids], dtype=np.int64)
-        tokens = np.bincount(owner, lengths, len(parts)).astype(np.int32)
         found = np.zeros((len(ids), self.dimensions), dtype=np.float32)
+        padded, seconds = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids))
         batches = token_budget_batches(lengths, self.budget)
-        for rows, vectors in zip(batches, self._run([[ids[row] for row in rows] for rows in batches]), strict=True):
-            found[rows] = vectors
-        vectors = _joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(parts))
-        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
-            vectors[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
-        return Encoded(vectors, tokens, errors)
+        results = self._run([[ids[row] for row in rows] for rows in batches])
+        for rows, (vectors, took) in zip(batches, results, strict=True):
+            found[rows], padded[rows], seconds[rows] = vectors, lengths[rows].max(), took / len(rows)
+
+        def of_texts(values: np.ndarray) -> np.ndarray:
+            return np.bincount(owner, values, len(errors))
+
+        tokens = of_texts(lengths).astype(np.int32)
+        whole = joined(found, owner, (lengths / tokens[owner]).astype(np.float32), len(errors))
+        for row in np.flatnonzero(~np.isfinite(whole).all(axis=1)):
+            whole[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
+        return Encoded(whole, tokens, of_texts(padded).astype(np.int32), of_texts(seconds).astype(np.float32), errors)
 
     def _tokenize(self, texts: Sequence[str | None]) -> tuple[list[list[list[int]]], list[str | None]]:
         """Token ids of each text's chunks (none where there is an error)."""
@@ -147,71 +183,64 @@ class Encoder:
         """At least one, of at least one token: a mark of the model's, where its tokenizer gives an empty text none."""
         return chunks(encoding, self.config) or [[_mark(self.model.config)]]
 
-    def _run(self, batches: list[list[list[int]]]) -> Iterator[np.ndarray]:
-        """Vectors of each batch. On a processor as many batches at a time as torch may use threads, each with one.
-
-        Threads that share a batch wait for each other after every layer's every part: 12 % slower on two cores.
-        """
+    def _run(self, batches: list[list[list[int]]]) -> Iterator[tuple[np.ndarray, float]]:
+        """Vectors of each batch, and the seconds that the model took for it."""
         threads = torch.get_num_threads()
-        if self.device != "cpu" or threads == 1:
-            yield from map(self._encode_batch, batches)
-            return
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(self._encode_batch, batches)
+        if self.device.startswith("cuda"):
+            yield from self._run_queued(batches)
+        elif self.device != "cpu" or threads == 1:
+            yield from map(self._run_batch, batches)
+        else:
+            # As many batches at a time as torch may use threads, each with one: threads that share a batch wait for each
+            # other after every layer's every part, 12 % slower on two cores.
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield from pool.map(self._run_batch, batches)
 
-    def _encode_batch(self, ids: list[list[int]]) -> np.ndarray:
-        """Vectors of one batch; where memory does not suffice, of its halves."""
+    def _run_batch(self, ids: list[list[int]]) -> tuple[np.ndarray, float]:
+        clock = time.perf_counter()
+        vectors = torch.cat(self._halving(ids)).cpu().numpy()
+        return vectors, time.perf_counter() - clock
+
+    def _run_queued(self, batches: list[list[list[int]]]) -> Iterator[tuple[np.ndarray, float]]:
+        """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
+        queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
+        for number, ids in enumerate(batches):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            found = torch.cat(self._halving(ids))
+            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+            host.copy_(found, non_blocking=True)
+            end.record()
+            queued.append((host, begin, end))
+            while queued and (len(queued) > QUEUED or number == len(batches) - 1):
+                host, begin, end = queued.popleft()
+                end.synchronize()
+                yield host.numpy(), begin.elapsed_time(end) / 1_000
+
+    def _halving(self, ids: list[list[int]]) -> list[Tensor]:
+        """Vectors of one batch on the device; where memory does not suffice, of its halves."""
         try:
-            return self._forward(ids)
+            return [self._forward(ids)]
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise
         # Out here the failed try holds no memory any more.
         torch.cuda.empty_cache()
         half = len(ids) // 2
-        return np.concatenate([self._encode_batch(ids[:half]), self._encode_batch(ids[half:])])
+        return [*self._halving(ids[:half]), *self._halving(ids[half:])]
 
     @torch.inference_mode()
-    def _forward(self, ids: list[list[int]]) -> np.ndarray:
-        lengths = np.array([len(row) for row in ids])
-        real = np.arange(lengths.max())[None, :] < lengths[:, None]
-        block = np.zeros(real.shape, dtype=np.int64)
-        block[real] = np.concatenate(ids)
-        mask = torch.from_numpy(real).to(self.device)
-        inputs = {"input_ids": torch.from_numpy(block).to(self.device)}
+    def _forward(self, ids: list[list[int]]) -> Tensor:
+        block, real = block_of(ids)
+        mask, inputs = self._moved(real), {"input_ids": self._moved(block)}
         if not real.all():
             inputs["attention_mask"] = mask.long()
-        return self._pool(self.model(**inputs), mask).cpu().numpy()
+        return pooled(self.model(**inputs), mask, self.config.pooling)
 
-    def _pool(self, output: Any, mask: Tensor) -> Tensor:
-        """[rows, T, d] → [rows, d], unit length, in fp32."""
-        hidden = output.last_hidden_state
-        if self.config.pooling == "cls":
-            pooled = hidden[:, 0].float()
-        elif self.config.pooling == "pooler":
-            pooled = output.pooler_output.float()
-        elif self.config.pooling == "last_token":
-            pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1].float()
-        else:
-            weight = mask.unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * weight).sum(dim=1, dtype=torch.float32) / mask.sum(dim=1, keepdim=True)
-        return torch.nn.functional.normalize(pooled, dim=1)
-
-
-def _joined(found: np.ndarray, owner: np.ndarray, weights: np.ndarray, texts: int) -> np.ndarray:
-    """Unit vectors of chunks → of their texts [texts, d]; a text of one chunk has that chunk's, one of none has zeros.
-
-    Args:
-        owner: row of the text that a chunk is of, ascending.
-        weights: share of the text's tokens that a chunk has.
-    """
-    several = np.bincount(owner, minlength=texts) > 1
-    vectors = np.zeros((texts, found.shape[1]), dtype=np.float32)
-    alone = ~several[owner]
-    vectors[owner[alone]] = found[alone]
-    np.add.at(vectors, owner[~alone], found[~alone] * weights[~alone, None])
-    vectors[several] /= np.linalg.norm(vectors[several], axis=1, keepdims=True)
-    return vectors
+    def _moved(self, block: np.ndarray) -> Tensor:
+        """A block on the device; a GPU copies it from pinned memory while it works on what came before."""
+        there = torch.from_numpy(block)
+        return there.pin_memory().to(self.device, non_blocking=True) if self.device.startswith("cuda") else there
 
 
 def _mark(config: Any) -> int:
@@ -220,7 +249,7 @@ def _mark(config: Any) -> int:
     return next((mark for mark in marks if isinstance(mark, int) and 0 <= mark < config.vocab_size), 0)
 
 
-def _positions(model: Any) -> int:
+def positions(model: Any) -> int:
     """Tokens that the model can see at a time; RoBERTa and its kin count places from behind that of padding."""
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     behind = getattr(table, "padding_idx", None)

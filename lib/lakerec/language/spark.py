@@ -1,13 +1,16 @@
 """The one bridge from language to Spark: text columns in, vector columns out, the model loaded once a worker process.
 
-    texts (text_hash, text) ─ mapInArrow ─► whole partition → Encoder.encode → (text_hash, encoder, vector, tokens, error)
+    texts (text_hash, text) ─ mapInArrow ─► whole partition → Encoder.encode → rows of gold/text_vectors
 
 On a cluster a stage-level resource profile asks for a GPU a task; local mode knows no profiles and runs on the CPU.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,31 +29,35 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from lakerec.language.encoder import Encoder
+    from lakerec.language.encoder import Encoded, Encoder, Tokenized
 
-SCHEMA = f"{C.TEXT_HASH} string, {C.ENCODER} string, {C.VECTOR} array<float>, {C.TOKENS} int, {C.ERROR} string"
+SCHEMA = ", ".join((
+    f"{C.TEXT_HASH} string", f"{C.ENCODER} string", f"{C.VECTOR} array<float>", f"{C.TOKENS} int", f"{C.ERROR} string",
+    f"{C.PADDED} int", f"{C.SECONDS} float",
+))  # fmt: skip
 ROWS_HELD = 20_000
 """Texts that are sorted by length together; more of them pad less but take memory."""
 
 
-def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = None) -> DataFrame:
+def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = None, label: str | None = None) -> DataFrame:
     """Vectors of distinct texts, labelled with the encoder's fingerprint.
 
     Args:
         texts: text_hash, text; its partitions are the tasks.
         threads: torch threads a worker process; None: torch's own choice.
+        label: the fingerprint that was found when the run began; None: as the files are now.
 
     Raises:
-        EnvironmentProblem: in a task, where a worker's model files are not the driver's.
+        EnvironmentProblem: in a task, where a worker's model files are not those of the label.
     """
     spark = texts.sparkSession
     profile = gpu_profile(spark, config.gpus_per_task) if config.gpus_per_task and not is_local(spark) else None
     columns = texts.select(C.TEXT_HASH, C.TEXT)
-    return columns.mapInArrow(_encode_partition(settled(config), threads), SCHEMA, profile=profile)
+    return columns.mapInArrow(_encode_partition(settled(config), threads, label), SCHEMA, profile=profile)
 
 
-def gpu_profile(spark: SparkSession, gpus: int) -> ResourceProfile:
-    """Tasks that need `gpus` GPUs each; where executors come and go, also executors that have them.
+def gpu_profile(spark: SparkSession, gpus: float) -> ResourceProfile:
+    """Tasks that need `gpus` GPUs, or a share of one, each; where executors come and go, also executors that have them.
 
     With dynamic allocation off, executors are what the cluster started, and a profile may only say what tasks need.
     """
@@ -58,24 +65,35 @@ def gpu_profile(spark: SparkSession, gpus: int) -> ResourceProfile:
 
     builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource("gpu", gpus))
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
-        builder = builder.require(ExecutorResourceRequests().cores(1).resource("gpu", gpus))
+        builder = builder.require(ExecutorResourceRequests().cores(1).resource("gpu", math.ceil(gpus)))
     return builder.build
 
 
 def _encode_partition(
-    config: EncoderConfig, threads: int | None
+    config: EncoderConfig, threads: int | None, label: str | None = None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """A function for mapInArrow; it travels to the workers, so it holds settings only."""
-    settings, label = config.model_dump_json(), fingerprint(config)
+    settings, label = config.model_dump_json(), label or fingerprint(config)
 
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        encoder = worker_encoder(settings, threads)
-        if fingerprint(encoder.config) != label:
-            raise EnvironmentProblem(f"encoder.model: a worker has other files of `{config.model}` than the driver")
-        for table in _held(batches):
-            yield from _vectors(encoder, table, label).to_batches()
+        encoder = worker_encoder(settings, threads, label)
+        for table, texts in _tokenized_ahead(encoder, _held(batches)):
+            yield from _vectors(encoder.vectors(texts), table, label).to_batches()
 
     return encode
+
+
+def _tokenized_ahead(encoder: Encoder, tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Tokenized]]:
+    """Each table with its texts as tokens; those of the next are made while the model works on this one's."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[tuple[pa.Table, Future[Tokenized]]] = deque()
+        for table in tables:
+            waiting.append((table, pool.submit(encoder.tokenize, table[C.TEXT].to_pylist())))
+            if len(waiting) > 1:
+                this, texts = waiting.popleft()
+                yield this, texts.result()
+        for this, texts in waiting:
+            yield this, texts.result()
 
 
 def _held(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -90,11 +108,10 @@ def _held(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def _vectors(encoder: Encoder, table: pa.Table, label: str) -> pa.Table:
-    """Encode a table's texts; rows with an error have no vector."""
-    encoded = encoder.encode(table[C.TEXT].to_pylist())
+def _vectors(encoded: Encoded, table: pa.Table, label: str) -> pa.Table:
+    """Rows of gold/text_vectors; those with an error have no vector."""
     good = np.array([error is None for error in encoded.errors])
-    offsets = np.concatenate([[0], np.cumsum(good * encoder.dimensions)]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(good * encoded.vectors.shape[1])]).astype(np.int32)
     flat = pa.array(encoded.vectors[good].ravel(), pa.float32())
     mask = pa.array(~good)
     vectors = pa.ListArray.from_arrays(pa.array(offsets), flat)
@@ -107,12 +124,18 @@ def _vectors(encoder: Encoder, table: pa.Table, label: str) -> pa.Table:
             C.VECTOR: vectors,
             C.TOKENS: pa.array(encoded.tokens),
             C.ERROR: pa.array(encoded.errors, pa.string()),
+            C.PADDED: pa.array(encoded.padded),
+            C.SECONDS: pa.array(encoded.seconds),
         }
     )
 
 
-def worker_encoder(settings: str, threads: int | None) -> Encoder:
-    """The encoder of this worker process: on the GPU that Spark gave the task, where the config asks for one."""
+def worker_encoder(settings: str, threads: int | None, label: str) -> Encoder:
+    """The encoder of this worker process: on the GPU that Spark gave the task, where the config asks for one.
+
+    Raises:
+        EnvironmentProblem: this machine's files are not those of the fingerprint `label`.
+    """
     import torch
     from pyspark import TaskContext
 
@@ -120,28 +143,36 @@ def worker_encoder(settings: str, threads: int | None) -> Encoder:
         torch.set_num_threads(threads)
     config = EncoderConfig.model_validate_json(settings)
     if not (config.gpus_per_task and torch.cuda.is_available()):
-        return _loaded(settings, "cpu")
+        return _loaded(settings, "cpu", label)
     task = TaskContext.get()
     gpus = task.resources().get("gpu") if task is not None else None
-    return _loaded(settings, f"cuda:{gpus.addresses[0] if gpus else 0}")
+    return _loaded(settings, f"cuda:{gpus.addresses[0] if gpus else 0}", label)
 
 
 @lru_cache(maxsize=1)
-def _loaded(settings: str, device: str) -> Encoder:
-    """Loaded once a process and device."""
+def _loaded(settings: str, device: str, label: str) -> Encoder:
+    """Loaded once a process and device; files are looked at before and after, so that none changes while it loads."""
     from lakerec.language.encoder import Encoder
 
-    return Encoder(EncoderConfig.model_validate_json(settings), device)
+    config = EncoderConfig.model_validate_json(settings)
+    before, encoder = fingerprint(config), Encoder(config, device)
+    if not before == fingerprint(config) == label:
+        raise EnvironmentProblem(
+            f"encoder.model: the files of `{config.model}` are not those that the run began with: they changed, or a worker "
+            "has others than the driver; start it again when all have the same"
+        )
+    return encoder
 
 
 def vectorizer(config: EncoderConfig, threads: int | None = None) -> Callable[[Column], Column]:
     """An iterator pandas UDF `text → array<float>`, for SQL: spark.udf.register("vectorize", vectorizer(config))."""
     from pyspark.sql.functions import pandas_udf
 
-    settings = settled(config).model_dump_json()
+    config = settled(config)
+    settings, label = config.model_dump_json(), fingerprint(config)
 
     def vectorize(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        encoder = worker_encoder(settings, threads)
+        encoder = worker_encoder(settings, threads, label)
         for texts in batches:
             encoded = encoder.encode(texts.tolist())
             rows = [None if error else vector for vector, error in zip(encoded.vectors, encoded.errors, strict=True)]

@@ -95,8 +95,8 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 @styled
-def item_map(points: np.ndarray, groups: Sequence[str]) -> str:
-    """Items in the plane, coloured by their most common categories."""
+def plane_map(points: np.ndarray, groups: Sequence[str]) -> str:
+    """Points in the plane, coloured by the six most common groups; a group without a name is among the others."""
     figure, axes = figure_of(WIDTH, 4.8)
     names, counts = np.unique(np.asarray(groups), return_counts=True)
     shown = [name for name in names[np.argsort(-counts)] if name][:6]

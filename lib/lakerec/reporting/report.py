@@ -48,6 +48,10 @@ class ReportData:
     bots_looked_for: bool = True
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
+    language: Any = None
+    """How adaptation went (kept, rows, k, users, seeds, method, objectives, trained, hidden); None where it is off."""
+    people: Any = None
+    """Segments and portraits (segments, candidates, portraits, points, groups); None where profile is off."""
 
 
 def table_of(metrics: list[dict[str, Any]], wanted: str = "all") -> list[dict[str, Any]]:
@@ -115,5 +119,7 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
     if any(data.curves.values()):
         made["curves"] = plots.learning_curves(data.curves)
     if data.map_points is not None:
-        made["map"] = plots.item_map(data.map_points, data.map_groups)
+        made["map"] = plots.plane_map(data.map_points, data.map_groups)
+    if data.people is not None and data.people.points is not None:
+        made["people"] = plots.plane_map(data.people.points, data.people.groups)
     return made

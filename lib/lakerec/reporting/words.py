@@ -12,9 +12,9 @@ BOT_WORDS = {
 }  # fmt: skip
 """What a reason of silver/events.bot_reasons looks at."""
 UNITS = {
-    "clean": ("events", "events"), "featurize": ("events", "interactions"), "embed": ("texts", "item vectors"),
-    "train": ("interactions", "models"), "evaluate": ("users", "ranked items"), "promote": ("model", "promoted"),
-    "recommend": ("users", "recommendations"),
+    "clean": ("events", "events"), "featurize": ("events", "interactions"), "adapt": ("texts", "models"),
+    "embed": ("texts", "item vectors"), "profile": ("interactions", "portraits"), "train": ("interactions", "models"),
+    "evaluate": ("users", "ranked items"), "promote": ("model", "promoted"), "recommend": ("users", "recommendations"),
 }  # fmt: skip
 """What a stage counts, in and out; rows where not named."""
 

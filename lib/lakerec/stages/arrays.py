@@ -42,9 +42,15 @@ def item_vectors(context: Context, inputs: Inputs, num_items: int) -> np.ndarray
     """float32 [num_items, d] by dense index, zero rows where an item has none; None before embed ran."""
     vectors = context.lake.read(Tables.ITEM_VECTORS, inputs.get(Tables.ITEM_VECTORS))
     index = context.lake.read(Tables.ITEM_INDEX, inputs.get(Tables.ITEM_INDEX))
-    table = vectors.join(index, on=C.ITEM_ID, how="inner").select(C.ITEM, C.VECTOR).toArrow()
+    found = by_index(vectors.join(index, on=C.ITEM_ID, how="inner"), num_items)
+    return found if found.shape[1] else None
+
+
+def by_index(vectors: DataFrame, num_items: int) -> np.ndarray:
+    """Rows (item, vector) as float32 [num_items, d], zero where an item has none; [num_items, 0] where none has."""
+    table = vectors.select(C.ITEM, C.VECTOR).toArrow()
     if not len(table):
-        return None
+        return np.zeros((num_items, 0), dtype=np.float32)
     rows = np.stack(table[C.VECTOR].to_numpy(zero_copy_only=False)).astype(np.float32)
     whole = np.zeros((num_items, rows.shape[1]), dtype=np.float32)
     whole[table[C.ITEM].to_numpy()] = rows

@@ -83,6 +83,8 @@ class Stage:
     after: tuple[str, ...] = ()
     fingerprint: Callable[[Context], str] | None = None
     """State outside the lake that the result depends on (raw files, encoder weights), as a digest."""
+    wanted: Callable[[Config], bool] | None = None
+    """Whether the config turns it on; None: it is always on."""
     makes: str | None = None
     """Detail of its run that names a file or folder it left outside the lake; where that is gone, the stage is due."""
 

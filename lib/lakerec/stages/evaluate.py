@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
-from scipy import stats
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics as MetricNames
 from lakerec.columns import Splits, Tables
 from lakerec.errors import InputError
+from lakerec.evaluation.intervals import interval_over_seeds
 from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load, seeded
@@ -140,10 +140,8 @@ def _over_seeds(rows: list[MetricRow], seeds: list[int]) -> Iterator[MetricRow]:
         same = [of[seeded(model, seed, seeds)] for seed in seeds]
         for seed, row in zip(seeds, same, strict=True):
             yield replace(row, model=model, slice=f"seed_{seed}")
-        values = np.array([row.value for row in same])
-        spread = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        mean = float(values.mean())
-        yield MetricRow(model, "seeds", metric, k, mean, mean - float(spread), mean + float(spread), len(values))
+        mean, low, high = interval_over_seeds(np.array([row.value for row in same]))
+        yield MetricRow(model, "seeds", metric, k, mean, low, high, len(same))
 
 
 def _write_lists(

@@ -14,9 +14,10 @@ from lakerec.ingest.paths import lies_nothing, nothing_found
 from lakerec.lake.platform import on_databricks
 from lakerec.lake.session import runs_here
 from lakerec.stages.base import Context, Outcome, Stage, Standing, run_stage, standing
+from lakerec.stages.log import event
 from lakerec.stages.progress import Progress
 
-ORDER = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend", "report")
+ORDER = ("ingest", "clean", "featurize", "adapt", "embed", "profile", "train", "evaluate", "promote", "recommend", "report")
 ELSEWHERE = frozenset(("HADOOP_CONF_DIR", "SPARK_CONF_DIR"))
 """Variables that lead to settings by which a path without scheme may be none of this machine."""
 
@@ -80,14 +81,21 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
 
 def run(context: Context, names: Sequence[str], force: bool = False) -> list[Outcome]:
     """Run the named stages in pipeline order, under one parent run in MLflow."""
-    ordered = [stage(name) for name in ORDER if name in names]
+    ordered = [each for each in _wanted(context.config) if each.name in names]
+    for name in set(names) - {each.name for each in ordered}:
+        event(name, "-", "is off in the config")
     with context.tracker.pipeline("+".join(names) if len(names) < len(ORDER) else "pipeline"):
         return [run_stage(context, each, force) for each in ordered]
 
 
 def plan(context: Context) -> list[tuple[Stage, Standing]]:
     """Which stages would run, and why; writes nothing."""
-    return [(each, standing(context, each)) for each in map(stage, ORDER)]
+    return [(each, standing(context, each)) for each in _wanted(context.config)]
+
+
+def _wanted(config: Config) -> list[Stage]:
+    """The stages that the config has on, in order."""
+    return [each for each in map(stage, ORDER) if each.wanted is None or each.wanted(config)]
 
 
 def feeders(target: Stage) -> set[str]:

@@ -14,7 +14,9 @@ from lakerec.config import Config
 from lakerec.language.files import resolve_model
 from lakerec.language.tokens import chunks, load_tokenizer, prompted
 from lakerec.stages import embed, pipeline
+from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context
+from lakerec.stages.encoding import TOKENS_PER_SECOND, pending
 
 SAMPLE = 2_000
 """Texts whose tokens are counted; the rest is estimated from their mean."""
@@ -39,9 +41,9 @@ def _texts(context: Context) -> dict[str, float | None]:
     """Distinct texts without a vector, their tokens and the hours these take; None where it is not known."""
     if not context.lake.exists(Tables.ITEM_TEXT):
         return {"texts": None, "tokens": None, "hours": None}
-    lake, config = context.lake, context.config.encoder
+    lake, config = context.lake, chosen_encoder(context)
     encoder = embed.fingerprint(context)
-    waiting = embed.pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), encoder)
+    waiting = pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), encoder)
     texts = waiting.count()
     sample = [row[C.TEXT] for row in waiting.orderBy(C.TEXT_HASH).limit(SAMPLE).select(F.col(C.TEXT)).collect()]
     if not sample:
@@ -57,7 +59,7 @@ def _speed(context: Context, encoder: str) -> float | None:
     """Tokens a second of the last run that encoded by this encoder; None where there was none."""
     runs = context.lake.read(Tables.RUNS).where(F.col("stage") == embed.STAGE.name)
     details = F.col("details")
-    speed = details[embed.TOKENS_PER_SECOND].cast("double")
+    speed = details[TOKENS_PER_SECOND].cast("double")
     same = runs.where((details["encoder"] == encoder) & (speed > 0))
     found = same.agg(F.max_by(speed, "started_at")).first()
     return None if found is None else found[0]

@@ -18,14 +18,17 @@ from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
 from lakerec.reporting.words import number, share
 from lakerec.stages import arrays
+from lakerec.stages.adopting import ADAPT
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
 from lakerec.stages.promote import best_by_validation, judged
 from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
 from lakerec.stages.report_drift import drift
 from lakerec.stages.report_events import distributions
+from lakerec.stages.report_language import language
+from lakerec.stages.report_people import people
 
-STAGES = ("ingest", "clean", "featurize", "embed", "train", "evaluate", "promote", "recommend")
+STAGES = ("ingest", "clean", "featurize", "adapt", "embed", "profile", "train", "evaluate", "promote", "recommend")
 MAPPED_ITEMS = 4_000
 
 
@@ -76,6 +79,8 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         bots_looked_for=config.clean.bots.looks,
         map_points=points,
         map_groups=groups,
+        language=language(context, rows[ADAPT]) if ADAPT in rows and config.adapt.objectives else None,
+        people=people(context, rows["profile"]) if "profile" in rows and config.profile.people else None,
     )
 
 
@@ -144,7 +149,7 @@ STAGE = Stage(
         Tables.METRICS, Tables.QUARANTINE, Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS,
         Tables.RECOMMENDATIONS, Tables.EVENTS, Tables.BRONZE_EVENTS, Tables.FILES, Tables.INTERACTIONS,
     ),
-    sections=("report", "promote"),
+    sections=("report", "promote", "adapt", "profile"),
     after=STAGES,
     makes="path",
 )  # fmt: skip

@@ -99,11 +99,21 @@ def _write_affinity(context: Context, inputs: Inputs, events: DataFrame, touched
 
 def _write_pairs(context: Context, events: DataFrame) -> None:
     features = context.config.features
-    interactions, group = context.lake.read(Tables.INTERACTIONS), C.USER_ID
-    if features.pairs_within == "session":
-        group, session = C.SESSION_ID, events.where(F.col(C.USER_ID).isNotNull()).select(*NATURAL_KEY, C.SESSION_ID)
-        interactions = interactions.join(session.distinct(), on=list(NATURAL_KEY), how="inner")
+    interactions, group = grouped(context.lake.read(Tables.INTERACTIONS), events, features.pairs_within)
     replace(context, item_pairs(interactions, group, features.pairs_last, features.item_pairs), Tables.ITEM_PAIRS)
+
+
+def grouped(interactions: DataFrame, events: DataFrame, within: str) -> tuple[DataFrame, str]:
+    """Interactions with the column that two of them must share to occur together, and its name.
+
+    Args:
+        events: silver/events, which know the sessions.
+        within: `user` or `session`.
+    """
+    if within == "user":
+        return interactions, C.USER_ID
+    sessions = events.where(F.col(C.USER_ID).isNotNull()).select(*NATURAL_KEY, C.SESSION_ID)
+    return interactions.join(sessions.distinct(), on=list(NATURAL_KEY), how="inner"), C.SESSION_ID
 
 
 def _write_graph(context: Context, inputs: Inputs) -> None:

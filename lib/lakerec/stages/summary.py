@@ -76,7 +76,7 @@ def _metrics(context: Context) -> list[dict[str, Any]]:
 def print_summary(result: dict[str, Any]) -> None:
     """Print it for people; fits 80 columns."""
     console = Console(highlight=False)
-    console.print(_stage_table(result["stages"]))
+    console.print(_stage_table(result["stages"]) if result["stages"] else "Nothing was run: the config has that stage off.")
     if "metrics" in result:
         console.print(_metric_table(result["metrics"], result["k"]))
     if result.get("example"):

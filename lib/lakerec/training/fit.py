@@ -5,9 +5,6 @@ Task (plain values) → feed over pinned files → loop → rank 0 saves model.j
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from safetensors.numpy import load_file, save_file
 
 from lakerec.models.data import Histories, Holdout, TrainingData
@@ -25,6 +21,7 @@ from lakerec.models.sequence import Sequence, Shape
 from lakerec.training.batches import WindowBatches, items_in
 from lakerec.training.feed import read_windows
 from lakerec.training.loop import EpochResult, Fit, Recipe, fit_sequence
+from lakerec.training.ranks import appearing, joined, own_device
 
 VALIDATION_K = 10
 PARTS = ("offsets", "items", "times")
@@ -75,14 +72,13 @@ def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = N
     """
     spec = Task(**task)
     gpu = spec.gpu and torch.cuda.is_available()
-    rank, ranks = _join(gpu)
-    try:
+    with joined(gpu) as (rank, ranks):
         arrays = load_file(spec.inputs)
         vectors = arrays["vectors"] if arrays["vectors"].size else None
         nothing = Histories.from_lists([])
         shape = Shape(**spec.shape)
         model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors), spec.seed)
-        model.network.to(_device(gpu))
+        model.network.to(own_device(gpu))
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
         model.network.mark_met(items_in(blocks, spec.num_items))
         batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
@@ -90,31 +86,9 @@ def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = N
         torch.manual_seed(spec.seed * 1000 + rank)
         done = fit_sequence(model.network, batches, Recipe(**spec.recipe), validate, spec.stop_after, on_epoch)
         if rank == 0:
-            save_whole(model, Path(spec.output))
-        if ranks > 1:
-            dist.barrier()  # no rank takes its store and connections away while another still uses them
+            with appearing(Path(spec.output)) as folder:
+                model.save(folder)
         return _summary(done, ranks, batches.steps_per_epoch)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-
-
-def _join(gpu: bool) -> tuple[int, int]:
-    """Join the other ranks, if torchrun started any; gives (rank, ranks)."""
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    if ranks > 1:
-        dist.init_process_group("nccl" if gpu else "gloo")
-        return dist.get_rank(), ranks
-    return 0, 1
-
-
-def _device(gpu: bool) -> str:
-    """The rank's own device, made torch's current one, which collective operations use."""
-    if not gpu:
-        return "cpu"
-    device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
-    torch.cuda.set_device(device)
-    return device
 
 
 def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork], float]:
@@ -125,15 +99,6 @@ def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork],
         return mean_ndcg(mask_seen(trial.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
 
     return value
-
-
-def save_whole(model: Sequence, folder: Path) -> None:
-    """Save into a folder that appears in one step: a kill leaves it whole or not there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    model.save(staged)
-    shutil.rmtree(folder, ignore_errors=True)
-    staged.rename(folder)
 
 
 def _summary(done: Fit, ranks: int, steps: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lakerec.errors import TrainingError
-from lakerec.lake.platform import is_local
+from lakerec.lake.platform import is_local, slots
 from lakerec.origin import archive
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def launch(
     ranks: int,
     gpus_per_rank: int,
     spark: SparkSession | None,
+    section: str = "train",
     **watching: Any,
 ) -> Any:
     """Run `function(argument)` on every rank; gives what rank 0 returned, which should be small.
@@ -27,6 +28,7 @@ def launch(
 
     Args:
         function: importable on the workers; the argument travels with it, so it holds plain values only.
+        section: of the config, whose `ranks` they are.
         watching: further arguments where it runs in this process, such as a callback that other processes cannot reach.
 
     Raises:
@@ -35,26 +37,17 @@ def launch(
     local = spark is None or is_local(spark)
     if spark is None or (local and ranks == 1):
         return function(argument, **watching)
-    slots = _slots(spark, gpus_per_rank > 0)
-    if not local and ranks > slots:
+    gpus = float(spark.sparkContext.getConf().get("spark.task.resource.gpu.amount") or 1) if gpus_per_rank else 0
+    at_once = slots(spark, gpus)
+    if not local and ranks > at_once:
         what = "tasks with a GPU" if gpus_per_rank else "tasks"
-        raise TrainingError(f"train.ranks is {ranks} and the cluster runs {slots} {what} at once: lower it, or add workers")
+        raise TrainingError(
+            f"{section}.ranks is {ranks} and the cluster runs {at_once} {what} at once: lower it, or add workers"
+        )
     from pyspark.ml.torch.distributor import TorchDistributor
 
     distributor = TorchDistributor(num_processes=ranks, local_mode=local, use_gpu=gpus_per_rank > 0)
     return distributor.run(*_carried(function, argument))
-
-
-def _slots(spark: SparkSession, gpu: bool) -> int:
-    """Tasks that the cluster runs at a time, those without a GPU not counted where ranks need one."""
-    context = spark.sparkContext
-    setting = context.getConf().get
-    executors = len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # type: ignore[union-attr]  # the driver is one
-    cores, gpus = setting("spark.executor.cores"), setting("spark.executor.resource.gpu.amount")
-    tasks = executors * int(cores) // int(setting("spark.task.cpus") or 1) if cores else int(context.defaultParallelism)
-    if gpu and gpus:
-        return min(tasks, executors * int(gpus) // int(setting("spark.task.resource.gpu.amount") or 1))
-    return tasks
 
 
 def _carried(function: Callable[..., Any], argument: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:

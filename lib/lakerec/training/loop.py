@@ -22,6 +22,8 @@ from torch.nn import functional as F
 from lakerec.errors import TrainingError
 from lakerec.models.network import SequenceNetwork
 from lakerec.training.batches import Batches
+from lakerec.training.ranks import summed
+from lakerec.training.schedule import schedule
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def fit_sequence(
         losses: list[Tensor] = []
         for batch in batches.epoch(epoch):
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step, total, recipe)
+                group["lr"] = recipe.learning_rate * schedule(step, total, recipe.warm_up, recipe.final_rate)
             losses.append(_step(network, optimizer, batch, recipe))
             step += 1
             _average(average, network, min(recipe.averaging, step / (step + 9)))
@@ -134,22 +136,11 @@ def _step(network: SequenceNetwork, optimizer: torch.optim.Optimizer, batch: Ten
     loss.backward()
     totals = torch.stack([loss.detach(), real.sum().to(loss.dtype)])
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    if dist.is_initialized():
-        for tensor in (totals, *gradients):
-            dist.all_reduce(tensor)
+    summed((totals, *gradients))
     torch._foreach_div_(gradients, totals[1].clamp(min=1))
     torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
     optimizer.step()
     return totals[0] / totals[1].clamp(min=1)
-
-
-def _schedule(step: int, total: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine down to `final_rate`."""
-    rising = max(1, int(total * recipe.warm_up))
-    if step < rising:
-        return (step + 1) / rising
-    done = (step - rising) / max(1, total - rising)
-    return recipe.final_rate + (1 - recipe.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 @torch.no_grad()

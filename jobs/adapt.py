@@ -1,0 +1,10 @@
+"""The verb `adapt` for spark-submit: spark-submit ... jobs/adapt.py --conf FILE [--set key.path=value ...]."""
+
+import sys
+
+if __name__ != "__main__":
+    raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
+
+from lakerec.cli import main
+
+main(["adapt", *sys.argv[1:]])

@@ -1,0 +1,10 @@
+"""The verb `profile` for spark-submit: spark-submit ... jobs/profile.py --conf FILE [--set key.path=value ...]."""
+
+import sys
+
+if __name__ != "__main__":
+    raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
+
+from lakerec.cli import main
+
+main(["profile", *sys.argv[1:]])

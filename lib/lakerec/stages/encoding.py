@@ -1,0 +1,131 @@
+"""Distinct texts → gold/text_vectors, each once per encoder, and what that took.
+
+distinct texts ─ anti-join (text_hash, encoder) ─► pending → slices → encode → append, slice by slice
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Tables
+from lakerec.config import EncoderConfig
+from lakerec.errors import EnvironmentProblem
+from lakerec.lake.platform import is_local, slots
+from lakerec.language.encoder import encoder_fingerprint
+from lakerec.language.spark import encode_texts
+from lakerec.stages.base import Context
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TOKENS_PER_SECOND = "tokens_per_second"
+"""Metric and detail of a run that encoded: start of the workers and writing included."""
+LOCAL_SLICE, CLUSTER_SLICE = 5_000, 100_000
+"""Texts committed at a time: some twenty seconds on a laptop's processor, minutes on GPUs."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a model did for some texts."""
+
+    tokens: int = 0
+    padded: int = 0
+    """Tokens with the padding of their batches."""
+    seconds: float = 0.0
+    """That the model took, over all tasks and the batches that each runs at a time."""
+
+    def __sub__(self, before: Work) -> Work:
+        return Work(self.tokens - before.tokens, self.padded - before.padded, self.seconds - before.seconds)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Vectors of an encoder for all texts that were asked for."""
+
+    encoder: str
+    """Fingerprint."""
+    encoded: int
+    """Texts that had no vector before."""
+    work: Work
+    """Over all texts that the encoder ever encoded here."""
+    speeds: dict[str, float] = field(default_factory=dict)
+    """Of this run, where it encoded any."""
+
+
+def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encoding:
+    """Give every text of `texts` (text_hash, text) a row of this encoder in gold/text_vectors.
+
+    Raises:
+        EnvironmentProblem: the encoder's files changed meanwhile, or a worker has others; what was committed before stays.
+    """
+    encoder = encoder_fingerprint(config)
+    waiting = pending(texts, context.lake.read(Tables.TEXT_VECTORS), encoder)
+    total, done = waiting.count(), 0
+    if not total:
+        return Encoding(encoder, 0, _work(vectors_of(context, encoder)))
+    before, clock = _work(vectors_of(context, encoder)), time.monotonic()
+    slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
+    for number in range(slices):
+        context.progress.update("texts encoded", done, total)
+        part = waiting.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else waiting
+        _encode_slice(context, part, config, encoder, f"{context.run_id}-{encoder}-{number}")
+        done += total // slices
+    seconds, work = time.monotonic() - clock, _work(vectors_of(context, encoder))
+    return Encoding(encoder, total, work, _speeds(context, config, total, seconds, work - before))
+
+
+def vectors_of(context: Context, encoder: str) -> DataFrame:
+    """The encoder's rows of gold/text_vectors, as they are now."""
+    return context.lake.read(Tables.TEXT_VECTORS).where(F.col(C.ENCODER) == encoder)
+
+
+def pending(texts: DataFrame, vectors: DataFrame, encoder: str) -> DataFrame:
+    """Distinct texts (text_hash, text) that have no vector of this encoder yet."""
+    known = vectors.where(F.col(C.ENCODER) == encoder).select(C.TEXT_HASH)
+    distinct = texts.select(C.TEXT_HASH, C.TEXT).dropDuplicates([C.TEXT_HASH])
+    return distinct.join(known, on=C.TEXT_HASH, how="left_anti")
+
+
+def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, transaction: str) -> None:
+    """Encode and append one slice."""
+    partitions = _partitions(context, config)
+    threads = max(1, slots(context.spark) // partitions) if is_local(context.spark) else None
+    vectors = encode_texts(texts.repartition(partitions), config, threads, encoder)
+    try:
+        context.lake.append(vectors, Tables.TEXT_VECTORS, transaction, 1)
+    except PySparkException as error:
+        found = re.search(rf"{EnvironmentProblem.__name__}: (.*)", str(error))
+        raise EnvironmentProblem(found[1]) if found else error from None
+
+
+def _partitions(context: Context, config: EncoderConfig) -> int:
+    """Tasks. On a laptop one worker process with all threads: two with one each would load the model twice."""
+    if config.partitions or is_local(context.spark):
+        return config.partitions or 1
+    return slots(context.spark, config.gpus_per_task) or context.spark.sparkContext.defaultParallelism
+
+
+def _work(vectors: DataFrame) -> Work:
+    sums = vectors.agg(*(F.coalesce(F.sum(name), F.lit(0)) for name in (C.TOKENS, C.PADDED, C.SECONDS))).first()
+    assert sums is not None, "an aggregate has a row"
+    return Work(int(sums[0]), int(sums[1]), float(sums[2]))
+
+
+def _speeds(context: Context, config: EncoderConfig, texts: int, seconds: float, work: Work) -> dict[str, float]:
+    """What a run that encoded is measured by; workers' start and writing are part of its time.
+
+    `model_share` is of the time of all that could have run the model: GPUs where tasks ask for one, else processor cores.
+    """
+    found = {"texts_per_second": texts / seconds, TOKENS_PER_SECOND: work.tokens / seconds}
+    found["padding_ratio"] = work.padded / max(1, work.tokens)
+    found["model_share"] = work.seconds / (seconds * max(1, slots(context.spark, config.gpus_per_task)))
+    if config.price_per_hour:
+        found["cost_per_million_texts"] = config.price_per_hour * seconds / 3600 / texts * 1_000_000
+    return found

@@ -1,0 +1,40 @@
+"""The encoder on a CUDA device: the processor's vectors, out of memory, and how little it waits. No Spark needed."""
+
+import numpy as np
+import pytest
+import torch
+from lakerec.config import EncoderConfig
+from lakerec.language.encoder import Encoder
+
+from tests.benchmarks.bench_encode import make_texts
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return [*make_texts(2_000), "", "🎬", "word " * 5_000]
+
+
+@pytest.fixture(scope="module")
+def expected(texts):
+    return Encoder(EncoderConfig(precision="fp32"), "cpu").encode(texts)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("bf16", 0.999)])
+def test_vectors_are_those_of_the_processor(texts, expected, precision, least):
+    encoded = Encoder(EncoderConfig(precision=precision, token_budget=4_096), "cuda").encode(texts)
+    assert (encoded.vectors * expected.vectors).sum(axis=1).min() > least
+    assert encoded.tokens.tolist() == expected.tokens.tolist() and (encoded.seconds > 0).all()
+
+
+def test_out_of_memory_halves_batches_and_gives_the_same_vectors(texts, expected):
+    encoder = Encoder(EncoderConfig(precision="fp32", token_budget=500_000), "cuda")
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1_000_000_000) / total)
+    try:
+        found = encoder.encode(texts).vectors
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    np.testing.assert_allclose((found * expected.vectors).sum(axis=1), 1, atol=1e-4)

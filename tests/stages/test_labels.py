@@ -1,0 +1,76 @@
+"""Labels as a stage: from a few rows of a table to all items, or to texts of events; and what a person should be asked."""
+
+import json
+
+import pytest
+from lakerec.columns import Tables
+from lakerec.errors import EmptyDataError, InputError
+from lakerec.stages import pipeline
+from lakerec.stages.base import last_run
+
+from tests import shop
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+SAID = {"good": "I love it, wonderful quality number {}", "bad": "terrible, broken on arrival number {}"}
+
+
+@pytest.fixture(scope="module")
+def place(spark, tmp_path_factory):
+    """A shop, embedded, whose customers say what they think; half of its items are labelled, a third of what was said."""
+    folder = tmp_path_factory.mktemp("labels")
+    conf = shop.write(folder)
+    day = folder / "raw" / "events" / "day-1.csv"
+    lines = [line for line in day.read_text().splitlines() if line.count(",") == 3]
+    texts = [SAID["good" if number % 2 else "bad"].format(number) if number < 60 else "" for number in range(len(lines) - 1)]
+    rows = [f'{line},"{text}"' for line, text in zip(lines[1:], texts, strict=True)]
+    day.write_text("\n".join([f"{lines[0]},review", *rows]) + "\n")
+    kinds = [f"p{number},{shop.KINDS[number // 8]}" for number in range(0, 32, 2)]
+    (folder / "kinds.csv").write_text(
+        "item_id,label\n" + "\n".join([*kinds, "p0,lamp", "nowhere,tea", ",tea", "p2,"]) + "\n"
+    )
+    moods = [f'"{text}",{"good" if "love" in text else "bad"}' for text in texts[:60:3]]
+    (folder / "moods.csv").write_text("text,mood\n" + "\n".join(moods) + "\n")
+    with pipeline.opened(shop.load(conf)) as context:
+        pipeline.run(context, ("ingest", "clean", "featurize", "embed"))
+    return conf
+
+
+def profiled(conf, tasks):
+    with pipeline.opened(shop.load(conf, f"profile.labels={tasks}")) as context:
+        pipeline.run(context, ["profile"])
+        run = last_run(context.lake, "profile")
+        return run, *(context.lake.read(table).collect() for table in (Tables.PSEUDO_LABELS, Tables.LABEL_REQUESTS))
+
+
+def test_items_and_texts_get_the_labels_that_the_model_is_sure_of(place):
+    folder = place.parent
+    mood = f"mood: {{of: texts, field: review, path: {folder}/moods.csv, label: mood}}"
+    tasks = f"{{kind: {{path: {folder}/kinds.csv, requests: 3}}, {mood}}}"
+    run, labels, asked = profiled(place, tasks)
+    figures = {name: json.loads(run.details[f"labels.{name}"]) for name in ("kind", "mood")}
+    assert figures["kind"]["labelled"] == 15, "p0 was labelled two ways, p2 once without a label, others are no items"
+    kinds = {row.id: row for row in labels if row.task == "kind"}
+    assert kinds and all(row.label == shop.KINDS[int(name[1:]) // 8] for name, row in kinds.items())
+    assert all(int(name[1:]) % 2 or name == "p0" for name in kinds), "what a person labelled is not labelled again"
+    assert all(row.confidence >= figures["kind"]["threshold"] for row in kinds.values())
+    moods = [row for row in labels if row.task == "mood"]
+    assert len(moods) == figures["mood"]["kept"] > 20 and {row.label for row in moods} == {"good", "bad"}
+    assert figures["mood"]["precision"] >= 0.9
+    assert sorted(row.rank for row in asked if row.task == "kind") == [1, 2, 3]
+    assert all(row.text and len(row.guesses) == 2 and 0 <= row.margin <= 1 for row in asked)
+    _, labels, asked = profiled(place, f"{{{mood}}}")
+    assert {row.task for row in labels} == {row.task for row in asked} == {"mood"}, (
+        "a task that is gone takes its labels along"
+    )
+
+
+def test_a_table_that_is_not_there_or_too_small_is_told(place):
+    folder = place.parent
+    (folder / "few.csv").write_text("item_id,label\np1,tea\np9,lamp\n")
+    for table, kind, said in (
+        ("nowhere.csv", InputError, r"profile.labels.kind.path: .*nowhere.csv cannot be read"),
+        ("moods.csv", InputError, r"has no column `item_id`; found: text, mood"),
+        ("few.csv", EmptyDataError, r"of the rows labelled in .*few.csv that have a vector, 0 classes have 3 labelled rows"),
+    ):
+        with pytest.raises(kind, match=said):
+            profiled(place, f"{{kind: {{path: {folder}/{table}}}}}")

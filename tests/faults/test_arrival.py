@@ -20,7 +20,7 @@ from lakerec.errors import EmptyDataError, LakeError
 from lakerec.lake.lake import Lake
 from lakerec.stages import arrivals, ingest
 
-from tests.faults.raw import AT, HEADER, Shop
+from tests.faults.raw import AT, COLUMNS, HEADER, Shop
 
 pytestmark = pytest.mark.spark
 GOOD, BAD = f"ann,x,{AT},5\nbob,x,{AT},4\n", f"cat,,{AT},3\n"
@@ -224,3 +224,38 @@ def test_fault_24_files_without_rows_and_files_without_a_good_one(shop):
     assert raised.value.exit_code == 2
     assert len(shop.refused()) == 1, "the reason is there to be read"
     assert not shop.lake.exists(Tables.RUNS) and not shop.lake.exists(Tables.EVENTS)
+
+
+CORRECTIONS = {
+    "natural key without a time": (
+        {"natural_key": ["user_id", "item_id"]},
+        ("1,ann,x,2024-01-01 10:00:00,1,buy,", "2,ann,x,2024-03-01 10:00:00,2,buy,"),
+    ),
+    "a cancellation of something else": (
+        {"cancels": {"back": "buy"}},
+        ("1,ann,a,2024-01-01 10:00:00,1,buy,", "7,ann,a,2024-01-10 10:00:00,1,back,", "7,ann,b,2024-01-10 10:00:00,2,back,"),
+    ),
+    "a twin that comes back": (
+        {"natural_key": ["user_id", "item_id", "event_type", "event_time"]},
+        ("7,ann,a,2024-01-01 10:00:00,5,buy,\n8,ann,a,2024-01-01 10:00:00,4,buy,", "7,ann,a,2024-01-02 10:00:00,6,buy,"),
+    ),
+    "a user agent that was wrong": (
+        {"bots": {"agent": "agent"}},
+        ("7,ann,a,2024-01-01 10:00:00,5,buy,curl\n8,ann,b,2024-01-05 10:00:00,5,buy,", "7,ann,a,2024-01-01 10:00:00,6,buy,"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", CORRECTIONS)
+def test_fault_13_what_corrects_an_earlier_row_leaves_what_all_rows_at_once_would(spark, tmp_path, what):
+    clean, deliveries = CORRECTIONS[what]
+    shop = Shop(spark, tmp_path, columns={**COLUMNS, "event_id": "id", "event_type": "kind"})
+    shop.others = {"clean": clean}
+    for number, lines in enumerate(deliveries):
+        shop.write(f"{number}.csv", f"id,user,item,at,stars,kind,agent\n{lines}\n")
+        shop.run("ingest", "clean")
+    seen = ("event_id", "item_id", "event_time", "value", "net_value", "is_bot", "session_id")
+    grown = shop.rows(Tables.EVENTS, *seen)
+    shop.run("clean", full=True)
+    assert grown == shop.rows(Tables.EVENTS, *seen) and grown

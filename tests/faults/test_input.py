@@ -2,6 +2,7 @@
 
 import gzip
 import resource
+import time
 
 import pytest
 from lakerec.columns import Tables
@@ -192,3 +193,50 @@ def test_fault_23_daylight_saving_moves_no_event_past_another(shop):
         ("b", "y", "2024-03-31 01:00:00"),
         ("b", "z", "2024-03-31 01:15:00"),  # a time that the clocks skipped
     ]
+
+
+def test_fault_14_the_same_rows_in_numbers_of_another_type_count_once(shop, spark):
+    """pandas writes whole numbers as floats where one is missing; types also widen when files are read together."""
+    shop.named = {"format": "parquet"}
+    rows = [(17850, "x", "2024-01-01 10:00:00", 5), (None, "y", "2024-01-01 11:00:00", 4), (12345678, "z", AT, 1)]
+
+    def write(name, types):
+        named = f"user {types[0]}, item string, at string, stars {types[1]}"
+        data = [tuple(None if v is None else float(v) if t in ("float", "double") else v for v, t in
+                      zip(row, (types[0], "string", "string", types[1]), strict=True)) for row in rows]  # fmt: skip
+        spark.createDataFrame(data, named).coalesce(1).write.parquet(str(shop.raw / name))
+
+    write("1.parquet", ("int", "int"))
+    assert shop.ingest() == (3, 3, 0, 0)
+    write("2.parquet", ("double", "bigint"))
+    write("3.parquet", ("bigint", "float"))
+    assert shop.ingest() == (9, 3, 0, 6), "of all runs so far"
+    assert shop.good("user_id") == [(None,), ("12345678",), ("17850",)]
+
+
+def test_equal_elements_of_one_row_count_once(shop):
+    shop.named = {"columns": {"user_id": "user", "event_time": "at"}, "explode": {"one": "split(shown, ' ')"}}
+    shop.named["derive"] = {"item_id": "one"}
+    shop.write("1.csv", f"user,at,shown\nann,{AT},tea tea mug\nbob,{AT},tea\n")
+    assert shop.ingest() == (4, 3, 0, 1)
+    assert shop.good("user_id", "item_id") == [("ann", "mug"), ("ann", "tea"), ("bob", "tea")]
+
+
+def test_a_number_too_large_for_a_double_is_no_number(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},1e999\nbob,x,{AT},1e300\n")
+    assert shop.ingest() == (2, 1, 1, 0)
+
+
+def test_fault_23_repeats_are_met_where_the_machines_clocks_go_back(shop, monkeypatch):
+    """An hour that the driver's zone shows twice, in rows without a user, delivered twice."""
+    lines = "".join(f",x,2024-10-27 0{hour}:{minute:02d}:00,5\n" for hour in range(5) for minute in (3, 23, 43))
+    monkeypatch.setenv("TZ", "Europe/London")
+    time.tzset()
+    try:
+        shop.write("1.csv", HEADER + lines)
+        assert shop.ingest() == (15, 15, 0, 0)
+        shop.write("2.csv", HEADER + lines)
+        assert shop.ingest() == (30, 15, 0, 15), "of both runs"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -50,6 +50,24 @@ def changes(silver: DataFrame, new: DataFrame, config: CleanConfig, names: list[
     return difference(old, clean_events(_together(old, new), config), [C.EVENT_ID], names)
 
 
+def needs_all(silver: DataFrame, new: DataFrame, before: DataFrame, config: CleanConfig) -> bool:
+    """Whether what new rows change cannot be told from some of the old ones.
+
+    So it is where a natural key has no time, and twins may lie anywhere; and where rows correct others (the same id with
+    other contents) while a natural key, cancellations or user agents decide: what a corrected row beat, took or told comes
+    back.
+
+    Args:
+        before: rows of bronze/events that silver was made of.
+    """
+    key = config.natural_key
+    if key is not None and C.EVENT_TIME not in key:
+        return True
+    if key is None and not (config.cancels or config.bots.agent):
+        return False
+    return not _twins(silver if key is None else before, new).isEmpty()
+
+
 def disturbed(silver: DataFrame, new: DataFrame, config: CleanConfig) -> DataFrame:
     """user_id and the moment (`_from`) from which on the user's rows may change; one that is a bot has to be judged anew."""
     touched = _places(silver, new, config).groupBy(C.USER_ID).agg(F.date_trunc("day", F.min(C.EVENT_TIME)).alias("_day"))

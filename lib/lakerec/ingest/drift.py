@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lakerec.columns import Sources
 from lakerec.errors import InputError, nearest
 from lakerec.ingest.rows import quoted
+from lakerec.ingest.values import as_text
 from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ def with_equal_types(frames: list[tuple[str, DataFrame]], table: SourceTable, wh
 def _as_text(rows: DataFrame, name: str) -> Column:
     from pyspark.sql import functions as F
 
-    nested = dict(rows.dtypes)[name].startswith(NESTED)
-    return F.to_json(quoted(name)) if nested else quoted(name).cast("string")
+    kind = dict(rows.dtypes)[name]
+    return F.to_json(quoted(name)) if kind.startswith(NESTED) else as_text(quoted(name), kind)
 
 
 def _of_files(table: SourceTable) -> dict[str, str]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Sources
-from lakerec.ingest.mapping import ITEM_ID_MISSING, mapped_column, ours, provenance, with_equal_names, worked_out
-from lakerec.ingest.values import trimmed
+from lakerec.ingest.mapping import ITEM_ID_MISSING, identifier, ours, provenance, with_equal_names, worked_out
 from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def map_graph_links(raw: DataFrame, table: SourceTable) -> DataFrame:
 def _mapped(raw: DataFrame, table: SourceTable, source: str, reasons: dict[str, str]) -> DataFrame:
     """Our columns, all of which a row must have; the others of the source are left out."""
     table = with_equal_names(table, raw.columns, source)
-    columns = {name: trimmed(mapped_column(table, name)) for name in reasons}
+    columns = {name: identifier(raw, table, name) for name in reasons}
     return worked_out(raw, table, columns).select(
         *[ours(name).alias(name) for name in columns],
         *provenance(raw, table, *[(ours(name).isNull(), reason) for name, reason in reasons.items()]),

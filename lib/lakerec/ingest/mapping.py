@@ -35,7 +35,7 @@ from lakerec.ingest.rows import (
     once,
     quoted,
 )
-from lakerec.ingest.values import local_time, moment, number, plausible, trimmed
+from lakerec.ingest.values import FLOATS, as_text, local_time, moment, number, plausible, trimmed
 from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ OURS, REST = "_our_", "_rest_"
 """How the names begin under which `worked_out` keeps what it worked out."""
 NESTED = ("array", "struct", "map")
 """How the types begin that text holds as JSON."""
+NUMBERS = ("tinyint", "smallint", "int", "bigint", *FLOATS)
 NEAR = 0.7
 """Likeness from which a name counts as misspelt: `user` for `user_id` is near, `order_id` is not."""
 ITEM_ID_MISSING = "item_id_missing"
@@ -66,12 +67,12 @@ def map_events(raw: DataFrame, table: SourceTable) -> DataFrame:
     """
     table = with_equal_names(table, raw.columns, Sources.EVENTS)
     rest = _rest(raw, table, EVENT_NAMES)
-    worked = {C.ITEM_ID: trimmed(mapped_column(table, C.ITEM_ID)), C.EVENT_TIME: _time(raw, table)}
+    worked = {C.ITEM_ID: identifier(raw, table, C.ITEM_ID), C.EVENT_TIME: _time(raw, table)}
     rows = worked_out(raw, table, {**worked, C.VALUE: number(mapped_column(table, C.VALUE))}, rest)
     item, time, value = ours(C.ITEM_ID), ours(C.EVENT_TIME), ours(C.VALUE)
     return rows.select(
-        F.coalesce(trimmed(mapped_column(table, C.EVENT_ID)), ours(C.DIGEST)).alias(C.EVENT_ID),
-        trimmed(mapped_column(table, C.USER_ID)).alias(C.USER_ID),
+        F.coalesce(identifier(raw, table, C.EVENT_ID), ours(C.DIGEST)).alias(C.EVENT_ID),
+        identifier(raw, table, C.USER_ID).alias(C.USER_ID),
         item.alias(C.ITEM_ID),
         F.coalesce(trimmed(mapped_column(table, C.EVENT_TYPE)), F.lit("event")).alias(C.EVENT_TYPE),
         time.alias(C.EVENT_TIME),
@@ -94,7 +95,7 @@ def map_items(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/items."""
     table = with_equal_names(table, raw.columns, Sources.ITEMS)
     rest = _rest(raw, table, ITEM_NAMES)
-    rows = worked_out(raw, table, {C.ITEM_ID: trimmed(mapped_column(table, C.ITEM_ID))}, rest)
+    rows = worked_out(raw, table, {C.ITEM_ID: identifier(raw, table, C.ITEM_ID)}, rest)
     return rows.select(
         ours(C.ITEM_ID).alias(C.ITEM_ID),
         trimmed(mapped_column(table, C.TITLE)).alias(C.TITLE),
@@ -109,7 +110,7 @@ def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
     """Rows of bronze/users."""
     table = with_equal_names(table, raw.columns, Sources.USERS)
     rest = _rest(raw, table, USER_NAMES)
-    rows = worked_out(raw, table, {C.USER_ID: trimmed(mapped_column(table, C.USER_ID))}, rest)
+    rows = worked_out(raw, table, {C.USER_ID: identifier(raw, table, C.USER_ID)}, rest)
     return rows.select(
         ours(C.USER_ID).alias(C.USER_ID),
         _map(rest).alias(C.ATTRIBUTES),
@@ -145,6 +146,15 @@ def mapped_column(table: SourceTable, ours: str) -> Column:
         return default
     theirs = quoted(table.columns[ours])
     return F.coalesce(theirs.cast("string"), default) if ours in table.defaults else theirs
+
+
+def identifier(raw: DataFrame, table: SourceTable, ours: str) -> Column:
+    """An id as text; one that a file holds as a float, because others are missing there, is written as the integer it is."""
+    kind = dict(raw.dtypes).get(table.columns.get(ours, ""), "")
+    if kind not in FLOATS:
+        return trimmed(mapped_column(table, ours))
+    text = as_text(quoted(table.columns[ours]), kind)
+    return F.coalesce(text, F.lit(table.defaults[ours]).cast("string")) if ours in table.defaults else text
 
 
 def _categories(raw: DataFrame, table: SourceTable) -> Column:
@@ -200,18 +210,24 @@ def _digest(raw: DataFrame, table: SourceTable) -> Column:
     """128 bits (two xxHash64) over the row's own columns, as 32 hexadecimal digits.
 
     Names and values are hashed in order of the names; a null is left out with its name, so that a column which only later
-    files have changes nothing in the rows of earlier ones. A malformed row is hashed as its text, or where personal columns
-    forbid to keep that, as its place. A row that stands for a whole file is hashed with the file's name: two cut files
-    of which Java says the same are two.
+    files have changes nothing in the rows of earlier ones. Numbers are hashed as what they are, whatever their type.
+    A malformed row is hashed as its text, or where personal columns forbid to keep that, as its place. A row that stands for
+    a whole file is hashed with the file's name: two cut files of which Java says the same are two.
     """
     types = dict(raw.dtypes)
     own = [(name, quoted(name)) for name in sorted(_received(raw, table))]
-    own = [(name, F.to_json(value) if types[name].startswith(NESTED) else value) for name, value in own]
-    parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), value)]
+    parts = [part for name, value in own for part in (F.when(value.isNotNull(), F.lit(name)), _hashed(value, types[name]))]
     text = [F.when(F.col(CORRUPT), F.col(name)) for name in ((FILE, ROW) if table.personal else (RAW,))]
     if not table.personal:
         text.append(F.when(F.col(CORRUPT) & ~F.array_contains(FAULTS, F.lit(MALFORMED)), F.col(FILE)))
     return F.concat(*[F.lpad(F.hex(F.xxhash64(F.lit(salt), *parts, *text)), 16, "0") for salt in (1, 2)])
+
+
+def _hashed(value: Column, kind: str) -> Column:
+    """What of a value is hashed: a number's text is the same in every type that holds it."""
+    if kind.startswith(NESTED):
+        return F.to_json(value)
+    return as_text(value, kind) if kind in NUMBERS or kind.startswith("decimal") else value
 
 
 def _received(raw: DataFrame, table: SourceTable) -> list[str]:

@@ -63,12 +63,13 @@ def tally(placed: DataFrame) -> DataFrame:
     """Rows of the batch by kind and, where a good row comes more than once, by digest: few rows, out of one pass.
 
     Returns:
-        _kind; _low, _high (null: all rows of the kind that come once); rows; ids; _first place; earliest, latest time.
+        _kind; _low, _high (null: all rows of the kind that come once); rows; ids; _first place; earliest, latest time in
+        microseconds, which no time zone of the driver's moves.
     """
     kind = F.when(is_refused(), REFUSED).when(is_dropped(), LEFT_OUT).otherwise(GOOD)
     halves = [F.when(is_candidate(), F.col(name)).alias(name) for name in HALVES]
     each = placed.groupBy(kind.alias(KIND), *halves).agg(
-        F.count("*").alias(ROWS), F.min(PLACE).alias(FIRST), F.min(C.EVENT_TIME).alias("_time")
+        F.count("*").alias(ROWS), F.min(PLACE).alias(FIRST), F.min(F.unix_micros(C.EVENT_TIME)).alias("_time")
     )
     several = (F.col(KIND) == GOOD) & (F.col(ROWS) > 1)
     return each.groupBy(KIND, *[F.when(several, F.col(name)).alias(name) for name in HALVES]).agg(
@@ -88,17 +89,19 @@ def met(placed: DataFrame, known: DataFrame) -> DataFrame:
     return known.select(*halves).join(batch, on=list(HALVES), how="left_semi").dropDuplicates(list(HALVES))
 
 
-def only_new(placed: DataFrame, repeats: DataFrame | None, known: DataFrame | None) -> DataFrame:
+def only_new(placed: DataFrame, repeats: DataFrame | None, known: DataFrame | None, exploded: bool = False) -> DataFrame:
     """Good rows that are no repeat, `digest` null where it is the event id, so that it is not stored twice.
 
     Args:
         repeats: of `tally`, those with a digest; None: there are none.
         known: of `met`; None: there are none.
+        exploded: whether one row of a file may be several of ours, at the same place.
     """
     kept = placed.where(is_candidate())
     if repeats is not None:
         kept = kept.join(repeats.select(*HALVES, FIRST), on=list(HALVES), how="left")
         kept = kept.where(F.col(FIRST).isNull() | (F.col(PLACE) == F.col(FIRST)))
+        kept = kept.dropDuplicates(list(HALVES)) if exploded else kept
     if known is not None:
         kept = kept.join(known, on=list(HALVES), how="left_anti")
     return kept.withColumn(C.DIGEST, F.when(F.col(C.DIGEST) != F.col(C.EVENT_ID), F.col(C.DIGEST)))

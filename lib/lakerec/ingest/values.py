@@ -20,6 +20,9 @@ OFFSET = r"^[+-]?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2}[T ].*[A-Za-z+-]"
 """A time in ISO 8601 with an offset or a zone behind it."""
 SECONDS_BELOW = 1e11
 """A number below this is epoch seconds (5138 CE), from here on milliseconds (1973)."""
+FLOATS = ("float", "double")
+MOST_WHOLE = 2.0**53
+"""From here on a double leaves out integers."""
 EARLIEST = "1971-01-01"
 """Earlier times are a zero or a sentinel in the source, not a behaviour log."""
 
@@ -33,7 +36,20 @@ def trimmed(column: Column) -> Column:
 def number(column: Column) -> Column:
     """Double; null where the text is no finite number."""
     text = trimmed(column)
-    return F.when(text.rlike(NUMBER), text.try_cast("double"))
+    value = text.try_cast("double")
+    return F.when(text.rlike(NUMBER) & (F.abs(value) < float("inf")), value)
+
+
+def as_text(column: Column, kind: str) -> Column:
+    """The text of a value; whole numbers alike whatever their type, since files hold 7 as 7.0 where another one is missing.
+
+    Args:
+        kind: Spark's type of the column.
+    """
+    if kind not in FLOATS:
+        return column.cast("string")
+    whole = (column == F.floor(column)) & (F.abs(column) < MOST_WHOLE)
+    return F.when(whole, column.cast("bigint").cast("string")).otherwise(column.cast("double").cast("string"))
 
 
 def moment(column: Column, time_format: str | None, zone: str | None = None) -> Column:

@@ -37,7 +37,7 @@ FIGURES = {"rows_in": "rows_in", "rows_out": "good", "rows_quarantined": "quaran
 """Count in ops/files (all but the last in ops/runs too): its name in a run's details, after the source's."""
 CACHED_BYTES = 8 << 20
 """Batches up to here are mapped once and kept; reading a larger one again is cheaper than keeping it."""
-SCHEME = "rows-2"
+SCHEME = "rows-3"
 """How rows are told from one another; a source read by another scheme is read anew."""
 MAPPING_DIGITS = 8
 """A batch's id begins with so many digits of its mapping's digest."""

@@ -35,6 +35,8 @@ def run(context: Context, inputs: Inputs) -> Result:
         raise EmptyDataError("bronze/events has no rows: nothing to clean, silver is left as it was")
     complete = set(CONTRACTS[Tables.EVENTS].names) <= set(lake.read(Tables.EVENTS).columns)
     new = added_since(context, inputs, Tables.BRONZE_EVENTS) if complete else None
+    if new is not None and not unchanged(context, inputs, Tables.BRONZE_EVENTS) and _reaches_back(context, new):
+        new = None
     with kept(new) if new is not None else nullcontext() as fresh:
         if fresh is None:
             with spread(context, lake.size(Tables.BRONZE_EVENTS)[1]):
@@ -55,6 +57,14 @@ def _priced(context: Context, events: DataFrame) -> DataFrame:
     source = context.config.source.events
     says = C.PRICE in (*source.columns, *source.defaults, *source.computed)
     return events if says else events.withColumn(C.PRICE, F.lit(None).cast("double"))
+
+
+def _reaches_back(context: Context, new: DataFrame) -> bool:
+    """Whether new rows may change old ones that only a look at all rows finds."""
+    lake, base = context.lake, context.base
+    assert base is not None, "new rows are those since a run"
+    before = lake.read(Tables.BRONZE_EVENTS, base.inputs[Tables.BRONZE_EVENTS])
+    return increment.needs_all(lake.read(Tables.EVENTS), new, before, context.config.clean)
 
 
 def _update(context: Context, fresh: DataFrame) -> None:

@@ -192,10 +192,11 @@ def _sorted_events(
         duplicates = good - ids
         repeats = tally.where(F.col(sort.HALVES[0]).isNotNull()) if repeated else None
         if (known := _earlier(context, batch, source.table)) is not None:
-            met = held.enter_context(kept(sort.met(placed, known.where(F.col(C.EVENT_TIME).between(earliest, latest)))))
+            span = [F.timestamp_micros(F.lit(micros)) for micros in (earliest, latest)]
+            met = held.enter_context(kept(sort.met(placed, known.where(F.col(C.EVENT_TIME).between(*span)))))
             duplicates += met.count()
     refused, again = _refused(context, batch, mapped, rows[sort.REFUSED])
-    rows_in, new = sum(rows.values()), sort.only_new(placed, repeats, met)
+    rows_in, new = sum(rows.values()), sort.only_new(placed, repeats, met, bool(batch.config.explode))
     return Sorted(new, refused, rows_in, rows[sort.REFUSED], again, duplicates, rows[sort.LEFT_OUT])
 
 

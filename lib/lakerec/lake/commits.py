@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from lakerec.lake.damage import damaged
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
+    from pyspark.sql import SparkSession
 
 UPKEEP = frozenset(
     {
@@ -38,6 +40,7 @@ WROTE_NOTHING = {
     "MERGE": ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"),
 }
 """Figures of an operation that are all 0 where it changed no row."""
+AUTHOR, AUTHOR_SETTING = "userMetadata", "spark.databricks.delta.commitInfo.userMetadata"
 RECENT = 8
 """Commits asked for at first, where Spark has to read them."""
 LOG_FILE = re.compile(r"^\d{20}\.json$")
@@ -53,6 +56,8 @@ class Commit:
     """When, since 1970."""
     parameters: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    author: str | None = None
+    """The stage run that wrote it; None for all else."""
 
     @property
     def changes(self) -> bool:
@@ -100,7 +105,7 @@ def _parsed(file: Path) -> Commit:
         raise damaged("/".join(file.parts[-4:-2]), f"commit {file.name} is empty")
     return Commit(
         int(file.stem), info.get("operation", "unknown"), info.get("timestamp", int(file.stat().st_mtime * 1000)),
-        info.get("operationParameters", {}), info.get("operationMetrics", {}),
+        info.get("operationParameters", {}), info.get("operationMetrics", {}), info.get("userMetadata"),
     )  # fmt: skip
 
 
@@ -108,12 +113,25 @@ def from_history(table: DeltaTable) -> Iterator[Commit]:
     """Commits by DESCRIBE HISTORY, newest first: some, and only if these are not enough all of them."""
     seen = None
     for rows in (table.history(RECENT), table.history()):
-        columns = ("version", "operation", "timestamp", "operationParameters", "operationMetrics")
+        columns = ("version", "operation", "timestamp", "operationParameters", "operationMetrics", AUTHOR)
         for row in rows.select(*columns).collect():
             if seen is None or row.version < seen:
                 seen = row.version
                 milliseconds = int(row.timestamp.timestamp() * 1000)
-                yield Commit(row.version, row.operation, milliseconds, row[3] or {}, row[4] or {})
+                yield Commit(row.version, row.operation, milliseconds, row[3] or {}, row[4] or {}, row[5])
+
+
+@contextmanager
+def authored(spark: SparkSession, author: str | None) -> Iterator[None]:
+    """Commits of the block say who wrote them; those of a DataFrame's writer need its option `AUTHOR` besides."""
+    if author is None:
+        yield
+        return
+    spark.conf.set(AUTHOR_SETTING, author)
+    try:
+        yield
+    finally:
+        spark.conf.unset(AUTHOR_SETTING)
 
 
 def content_version(commits: Iterable[Commit]) -> int:

@@ -55,6 +55,8 @@ class Lake:
         self.spark = spark
         self.config = config
         self.root = None if config.root is None else absolute(config.root)
+        self.author: str | None = None
+        """The stage run that writes, which its commits say."""
         self._ready: set[str] = set()
         for name in (config.catalog, config.schema_name):
             if name is not None and not IDENTIFIER.match(name):
@@ -85,6 +87,10 @@ class Lake:
         log = Path(self.name(table)) / "_delta_log"
         here = is_local(self.spark) and not on_databricks() and log.is_dir()
         return commits.from_files(log) if here else commits.from_history(self._table(table))
+
+    def wrote(self, table: str, since: int | None) -> bool:
+        """Whether the run that writes has made a commit after a version; None: ever."""
+        return any(each.author == self.author for each in self.commits(table) if since is None or each.version > since)
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """A snapshot of the table; an empty frame with its contract's schema where it does not exist.
@@ -197,7 +203,8 @@ class Lake:
         for number in range(1, TRIES + 1):
             try:
                 self.ensure(table)
-                action()
+                with commits.authored(self.spark, self.author):
+                    action()
                 break
             except conflicts as conflict:
                 if number == TRIES:
@@ -298,7 +305,8 @@ class Lake:
         return reader.load(self.name(table)) if self.root is not None else reader.table(self.name(table))
 
     def _writer(self, frame: DataFrame, table: str) -> DataFrameWriter:
-        return conform(frame, CONTRACTS[table]).write.format("delta")
+        writer = conform(frame, CONTRACTS[table]).write.format("delta")
+        return writer if self.author is None else writer.option(commits.AUTHOR, self.author)
 
     def _save(self, writer: DataFrameWriter, table: str) -> None:
         if self.root is not None:

@@ -16,15 +16,17 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakerec import __version__
 from lakerec.columns import Tables
 from lakerec.config import Config
+from lakerec.lake.commits import Commit
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.registry.tracking import Tracker
@@ -111,6 +113,8 @@ class Standing:
     """Of the config sections that the stage obeys."""
     inputs: Inputs
     last: Row | None
+    outputs: Inputs = field(default_factory=dict)
+    """Versions of the tables that the stage writes, where they exist."""
     base: Row | None = None
     """The last run, where its tables may be built upon."""
 
@@ -139,19 +143,19 @@ def standing(context: Context, stage: Stage) -> Standing:
     runs = last_runs(lake)
     before = {name: runs[name].run_id if name in runs else None for name in stage.after}
     outside = stage.fingerprint(context) if stage.fingerprint else ""
+    outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}
     digest = context.config.digest("name", "seed", *stage.sections)
     parts = {"stage": stage.name, "config": digest, "inputs": inputs, "before": before, "outside": outside}
     key = hashlib.sha256(json.dumps({**parts, "code": __version__}, sort_keys=True).encode()).hexdigest()[:16]
     last = runs.get(stage.name)
     if last is None:
-        return Standing(True, "never ran here", key, digest, inputs, last)
-    outputs = {table: version for table in stage.writes if (version := versions[table]) is not None}
+        return Standing(True, "never ran here", key, digest, inputs, last, outputs)
     if stage.makes and not Path(last.details[stage.makes]).exists():
-        return Standing(True, f"{last.details[stage.makes]} is gone", key, digest, inputs, last)
+        return Standing(True, f"{last.details[stage.makes]} is gone", key, digest, inputs, last, outputs)
     if last.key == key and last.outputs == outputs:
-        return Standing(False, "up to date", key, digest, inputs, last)
+        return Standing(False, "up to date", key, digest, inputs, last, outputs)
     same = last.code == __version__ and last.config_digest == digest and last.outputs == outputs
-    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last, last if same else None)
+    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last, outputs, last if same else None)
 
 
 def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
@@ -168,25 +172,62 @@ def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
 
 
 def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
-    """Run the stage unless it is up to date, and record it."""
+    """Run the stage unless it is up to date, and record it.
+
+    Where another run of it wrote to the same tables meanwhile, both have added what is new, and it is done once more, on all
+    rows: whoever comes last leaves each row once.
+    """
     now = standing(context, stage)
     if not (now.due or force):
         assert now.last is not None
         event(stage.name, now.last.run_id, "up to date")
         return Outcome(stage.name, True, now.last.run_id, 0.0, now.last.asDict())
-    context.run_id = f"{stage.name}-{uuid.uuid4().hex[:12]}"
+    context.run_id = context.lake.author = f"{stage.name}-{uuid.uuid4().hex[:12]}"
     context.base = None if force else now.base
     started, clock = datetime.now(UTC), time.monotonic()
     event(stage.name, context.run_id, "start", why=now.why)
-    with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
-        context.tracker.log_params({**_params(context.config, stage), "config_digest": now.digest})
-        result = stage.run(context, now.inputs)
-        seconds = time.monotonic() - clock
-        row = _record(context, stage, now, result, seconds, started, tracked)
-        context.tracker.log_metrics({**_figures(row), **result.metrics})
-        context.tracker.log_datasets(now.inputs, row["outputs"])
+    try:
+        with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
+            context.tracker.log_params({**_params(context.config, stage), "config_digest": now.digest})
+            result = stage.run(context, now.inputs)
+            if stage.name != "ingest" and (others := _written_by_others(context, stage, now)):  # ingest sees to it itself
+                event(stage.name, context.run_id, "once more, on all rows: another run wrote too", tables=",".join(others))
+                now, context.base = standing(context, stage), None
+                result = stage.run(context, now.inputs)
+            seconds = time.monotonic() - clock
+            row = _record(context, stage, now, result, seconds, started, tracked)
+            context.tracker.log_metrics({**_figures(row), **result.metrics})
+            context.tracker.log_datasets(now.inputs, row["outputs"])
+    finally:
+        context.lake.author = None
     event(stage.name, context.run_id, "done", **{**_figures(row), "seconds": round(seconds, 1)})
     return Outcome(stage.name, False, context.run_id, seconds, row)
+
+
+def _written_by_others(context: Context, stage: Stage, now: Standing) -> list[str]:
+    """Tables of the stage that another stage run has written to since `now`."""
+    return [
+        table
+        for table in stage.writes
+        if any(each.changes and each.author not in (None, context.run_id) for each in _since(context, table, now))
+    ]
+
+
+def _since(context: Context, table: str, now: Standing) -> Iterator[Commit]:
+    """Commits of a table since `now`, newest first."""
+    before = now.outputs.get(table, -1)
+    found = context.lake.commits(table) if context.lake.exists(table) else iter(())
+    return takewhile(lambda commit: commit.version > before, found)
+
+
+def _left(context: Context, stage: Stage, now: Standing) -> Inputs:
+    """Versions of the stage's tables as this run left them: what another one wrote later makes the stage due again."""
+    found = dict(now.outputs)
+    for table in stage.writes:
+        own = (each for each in _since(context, table, now) if each.changes and each.author in (None, context.run_id))
+        version = next((each.version for each in own), None)
+        found |= {} if version is None else {table: version}
+    return found
 
 
 def _record(
@@ -200,7 +241,7 @@ def _record(
         "key": now.key,
         "config_digest": now.digest,
         "inputs": now.inputs,
-        "outputs": {table: version for table in stage.writes if (version := lake.version(table)) is not None},
+        "outputs": _left(context, stage, now),
         "rows_in": result.rows_in,
         "rows_out": result.rows_out,
         "rows_quarantined": result.rows_quarantined,

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import EncoderConfig
-from lakerec.errors import EnvironmentProblem
+from lakerec.errors import EnvironmentProblem, LakeError
 from lakerec.lake.platform import is_local, slots
 from lakerec.language.encoder import encoder_fingerprint
 from lakerec.language.spark import encode_texts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TOKENS_PER_SECOND = "tokens_per_second"
 """Metric and detail of a run that encoded: start of the workers and writing included."""
+TRIES = 5
 LOCAL_SLICE, CLUSTER_SLICE = 5_000, 100_000
 """Texts committed at a time: some twenty seconds on a laptop's processor, minutes on GPUs."""
 
@@ -66,16 +67,15 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
         EnvironmentProblem: the encoder's files changed meanwhile, or a worker has others; what was committed before stays.
     """
     encoder = encoder_fingerprint(config)
-    waiting = pending(texts, context.lake.read(Tables.TEXT_VECTORS), encoder)
-    total, done = waiting.count(), 0
+    total, done = pending(texts, context.lake.read(Tables.TEXT_VECTORS), encoder).count(), 0
     if not total:
         return Encoding(encoder, 0, _work(vectors_of(context, encoder)))
     before, clock = _work(vectors_of(context, encoder)), time.monotonic()
     slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
     for number in range(slices):
         context.progress.update("texts encoded", done, total)
-        part = waiting.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else waiting
-        _encode_slice(context, part, config, encoder, f"{context.run_id}-{encoder}-{number}")
+        part = texts.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else texts
+        _encode_slice(context, part, config, encoder)
         done += total // slices
     seconds, work = time.monotonic() - clock, _work(vectors_of(context, encoder))
     return Encoding(encoder, total, work, _speeds(context, config, total, seconds, work - before))
@@ -93,13 +93,30 @@ def pending(texts: DataFrame, vectors: DataFrame, encoder: str) -> DataFrame:
     return distinct.join(known, on=C.TEXT_HASH, how="left_anti")
 
 
-def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, transaction: str) -> None:
-    """Encode and append one slice."""
+def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str) -> None:
+    """Encode and append what is left of one slice. Of two runs that do so at once one writes, and the other looks again.
+
+    Raises:
+        LakeError: others were quicker at every try.
+    """
+    lake = context.lake
+    for _ in range(TRIES):
+        version = lake.version(Tables.TEXT_VECTORS)
+        left = pending(texts, lake.read(Tables.TEXT_VECTORS, version), encoder)
+        _append(context, left, config, encoder, 0 if version is None else version + 1)
+        if lake.author is None or lake.wrote(Tables.TEXT_VECTORS, version):
+            return
+    raise LakeError(
+        f"{Tables.TEXT_VECTORS}: other runs encoded at each of {TRIES} tries: run it again when they have finished"
+    )
+
+
+def _append(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, transaction: int) -> None:
     partitions = _partitions(context, config)
     threads = max(1, slots(context.spark) // partitions) if is_local(context.spark) else None
     vectors = encode_texts(texts.repartition(partitions), config, threads, encoder)
     try:
-        context.lake.append(vectors, Tables.TEXT_VECTORS, transaction, 1)
+        context.lake.append(vectors, Tables.TEXT_VECTORS, f"encode {encoder}", transaction)
     except PySparkException as error:
         found = re.search(rf"{EnvironmentProblem.__name__}: (.*)", str(error))
         raise EnvironmentProblem(found[1]) if found else error from None

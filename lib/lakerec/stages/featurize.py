@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
-from lakerec.errors import EmptyDataError
+from lakerec.errors import EmptyDataError, LakeError
 from lakerec.features import index, interactions
 from lakerec.features.as_of import only
 from lakerec.features.core import k_core
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-FROM = "_from"
+FROM, TRIES = "_from", 5
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -136,21 +136,32 @@ def _texts(context: Context, inputs: Inputs, items: DataFrame) -> None:
 
 def _extend_indexes(context: Context, counted: DataFrame, items: DataFrame, events: DataFrame) -> None:
     """Give new ids their numbers; a run cut short and done again finds them numbered already."""
-    users, known = (context.lake.read(table) for table in (Tables.USER_INDEX, Tables.ITEM_INDEX))
-    _number(context, index.extend_index(users.select(C.USER_ID, C.USER), counted, C.USER_ID, C.USER), Tables.USER_INDEX)
+    _number(context, counted, Tables.USER_INDEX, C.USER_ID, C.USER)
+    known = context.lake.read(Tables.ITEM_INDEX)
     with kept(items.select(C.ITEM_ID).join(known, on=C.ITEM_ID, how="left_anti")) as fresh:
         if fresh.isEmpty():  # then no event need be read
             return
         theirs = events.join(fresh, on=C.ITEM_ID, how="left_semi")
         first = theirs.groupBy(C.ITEM_ID).agg(F.min(C.EVENT_TIME).alias(C.EVENT_TIME))
-        seen = fresh.join(first, on=C.ITEM_ID, how="left")
-        _number(context, index.extend_index(known.select(C.ITEM_ID, C.ITEM), seen, C.ITEM_ID, C.ITEM), Tables.ITEM_INDEX)
+        _number(context, fresh.join(first, on=C.ITEM_ID, how="left"), Tables.ITEM_INDEX, C.ITEM_ID, C.ITEM)
 
 
-def _number(context: Context, rows: DataFrame, table: str) -> None:
-    with kept(rows) as new:
-        if not new.isEmpty():
-            context.lake.append(new, table, context.run_id, 1)
+def _number(context: Context, seen: DataFrame, table: str, key: str, dense: str) -> None:
+    """Give the ids that have none a number. Of two runs that number at once one writes, and the other looks again.
+
+    Raises:
+        LakeError: others were quicker at every try.
+    """
+    lake = context.lake
+    for _ in range(TRIES):
+        version = lake.version(table)
+        with kept(index.extend_index(lake.read(table, version).select(key, dense), seen, key, dense)) as new:
+            if new.isEmpty():
+                return
+            lake.append(new, table, f"number {table}", 0 if version is None else version + 1)
+            if new.join(lake.read(table), on=key, how="left_anti").isEmpty():
+                return
+    raise LakeError(f"{table}: other runs gave numbers at each of {TRIES} tries: run it again when they have finished")
 
 
 STAGE = Stage(

@@ -46,6 +46,23 @@ def test_fault_17_files_without_header_and_saved_pages_are_refused_whole(shop):
     assert [row[:2] for row in shop.refused()][-1] == ("5.csv", ["header_missing"])
 
 
+def test_fault_17_files_by_names_of_any_characters(shop):
+    for name in ("1.csv", "[1].csv", "{1,2}.csv", "*.csv", "?.csv", "100%.csv", "100%25.csv", "a+b c.csv"):
+        shop.write(name, f"{HEADER}{name.replace(',', ' ')},x,{AT},5\n")
+    for name in ("200%.csv", "200%25.csv", "200%+ [1].csv"):
+        shop.write(name, f"<html>{name}</html>")
+    assert shop.ingest() == (11, 8, 3, 0)
+    assert [file for file, _, _ in shop.refused()] == ["200%+ [1].csv", "200%.csv", "200%25.csv"]
+
+
+def test_fault_17_a_name_that_could_stand_for_earlier_files_is_a_file_of_its_own(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
+    assert shop.ingest() == (1, 1, 0, 0)
+    shop.write("[1].csv", f"{HEADER}bob,x,{AT},5\n")
+    assert shop.ingest()[1:] == (2, 0, 0)
+    assert shop.good("user_id") == [("ann",), ("bob",)]
+
+
 def test_fault_17_a_header_that_no_file_has_is_a_mistake_in_the_config(shop):
     shop.write("1.csv", f"ann,x,{AT},5\n")
     with pytest.raises(InputError, match=r"columns\.user_id: no column `user`"):

@@ -259,3 +259,16 @@ def test_partition_folders_give_their_columns(spark, tmp_path, format_):
     files = [row.source_file for row in list_files(spark, table, "source.events").collect()]
     row = map_events(read_source(spark, table, files, "source.events"), table).first()
     assert (row.user_id, row.event_type, row.context, row["_reasons"]) == ("ann", "view", {"shop": "north"}, [])
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
+def test_a_name_with_brackets_stands_for_its_own_file_only(spark, tmp_path, format_):
+    frame = spark.sql("SELECT 'ann' user, 'x' item, '2024-01-01' at, '5' stars").coalesce(1)
+    frame.write.format(format_).options(header=True).save(str(tmp_path / "written"))
+    part = next((tmp_path / "written").glob("part-*")).read_bytes()
+    for name in ("1", "[1]", "{1,2}", "*"):
+        (tmp_path / name).write_bytes(part)
+    table = source(tmp_path, format=format_)
+    rows = map_events(read_source(spark, table, [str(tmp_path / "[1]"), str(tmp_path / "*")], "source.events"), table)
+    found = rows.select("source_file").collect()
+    assert sorted(row.source_file.rpartition("/")[2] for row in found) == ["%5B1%5D", "*"]

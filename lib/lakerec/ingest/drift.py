@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.columns import Sources
 from lakerec.errors import InputError, nearest
+from lakerec.ingest.paths import literal
 from lakerec.ingest.rows import quoted
 from lakerec.ingest.values import as_text
 from lakerec.source import SourceTable
@@ -110,17 +111,17 @@ def grouped_by_schema(
 
     try:
         if table.format == "parquet" and table.drift == "evolve" and len(files) > 1:
-            return [(files[0], reader(files).option("mergeSchema", "true").load(list(files)))]
+            return [(files[0], reader(files).option("mergeSchema", "true").load([*map(literal, files)]))]
     except (PySparkException, Py4JJavaError) as error:
         if "MERGE_SCHEMA" not in str(error):
             raise InputError(f"{where}.path: {table.path} cannot be read: {_said(error)}") from None
     groups: dict[str, list[str]] = {}
     for file in files:
         try:
-            groups.setdefault(reader([file]).load(file).schema.json(), []).append(file)
+            groups.setdefault(reader([file]).load(literal(file)).schema.json(), []).append(file)
         except (PySparkException, Py4JJavaError) as error:
             raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
-    frames = [(group[0], reader(group).load(list(group))) for group in groups.values()]
+    frames = [(group[0], reader(group).load([*map(literal, group)])) for group in groups.values()]
     return with_equal_types(frames, table, where)
 
 

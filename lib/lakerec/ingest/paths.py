@@ -12,6 +12,7 @@ from lakerec.errors import InputError
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 ONLY_HADOOP = re.compile(r"[\[{\\]")
 """What Python's globs have not, or have with another meaning."""
+GLOB = re.compile(r"[\[\]{}*?\\]")
 
 
 def plain(path: str) -> str:
@@ -28,6 +29,11 @@ def one_slash(name: str) -> str:
 def decoded(name: str) -> str:
     """A listed file as it is named, of the ways in which readers list one (file:///a%20b, file:/a b)."""
     return unquote(one_slash(name))
+
+
+def literal(name: str) -> str:
+    """The name of one file as a path that stands for no other: to Spark, every path is a glob."""
+    return GLOB.sub(r"\\\g<0>", name)
 
 
 def told_here(path: str) -> bool:

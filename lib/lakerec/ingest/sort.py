@@ -51,8 +51,9 @@ def with_place(mapped: DataFrame, files: DataFrame) -> DataFrame:
 
     Args:
         files: _file (as the decoded source_file), _file_number (in order of the names): all that `mapped` was read from.
+            A file that is refused whole goes by the name it was listed under, which may be none that can be decoded.
     """
-    decoded = F.expr(f"try_url_decode(replace({C.SOURCE_FILE}, '+', '%2B'))")
+    decoded = F.expr(f"coalesce(try_url_decode(replace({C.SOURCE_FILE}, '+', '%2B')), {C.SOURCE_FILE})")
     numbered = mapped.withColumn(FILE, decoded).join(F.broadcast(files), on=FILE, how="left").drop(FILE)
     unknown = F.raise_error(F.concat(F.lit("a row of a file that was not listed: "), C.SOURCE_FILE)).cast("long")
     number = F.coalesce(F.col(FILE_NUMBER).cast("long"), unknown)

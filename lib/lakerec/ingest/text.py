@@ -22,7 +22,7 @@ from lakerec.ingest.drift import (
     with_equal_types,
 )
 from lakerec.ingest.openings import CODECS, MARK, Opening, codecs
-from lakerec.ingest.paths import plain
+from lakerec.ingest.paths import literal, plain
 from lakerec.ingest.rows import CORRUPT_RECORD, quoted, texts
 from lakerec.source import SourceTable
 
@@ -106,7 +106,9 @@ def read_csv(
 def _first_line(spark: SparkSession, table: SourceTable, group: list[Opening]) -> list[str]:
     """Names of the columns as Spark reads them, or _c0, _c1, … where there is no header."""
     files, charset = [one.file for one in group], group[0].charset
-    found = (reader(spark, table, files, charset).option("inferSchema", "false").csv(file).columns for file in files)
+    found = (
+        reader(spark, table, files, charset).option("inferSchema", "false").csv(literal(file)).columns for file in files
+    )
     return [_bare(name) if is_wide(charset) else name for name in next(filter(None, found), [])]
 
 
@@ -117,9 +119,9 @@ def _csv_rows(spark: SparkSession, table: SourceTable, group: list[Opening], col
     files, charset = [one.file for one in group], group[0].charset
     read = reader(spark, table, files, charset).schema(texts(*columns, CORRUPT_RECORD))
     if not is_wide(charset):
-        return read.option("enforceSchema", "false").csv(files)
+        return read.option("enforceSchema", "false").csv([*map(literal, files)])
     # Spark would not know the header again without what `_bare` takes away.
-    rows = read.option("enforceSchema", "true").csv(files)
+    rows = read.option("enforceSchema", "true").csv([*map(literal, files)])
     return rows.withColumns({name: F.rtrim(quoted(name), F.lit("\r")) for name in (*columns, CORRUPT_RECORD)})
 
 
@@ -166,7 +168,9 @@ def _json_fields(spark: SparkSession, table: SourceTable, files: list[str], char
     from pyspark.sql.types import StructType
 
     if charset is None or whole(table):
-        inferred = reader(spark, table, files, charset).option("primitivesAsString", "true").json(files).schema
+        inferred = (
+            reader(spark, table, files, charset).option("primitivesAsString", "true").json([*map(literal, files)]).schema
+        )
     else:
         lines, jvm = _lines(spark, table, files, charset), cast(Any, spark._jvm)
         strings = getattr(lines.select(LINE)._jdf, "as")(jvm.org.apache.spark.sql.Encoders.STRING())
@@ -184,9 +188,9 @@ def _json_rows(
     from pyspark.sql.types import ArrayType, StructType
 
     if charset is None:
-        return reader(spark, table, files).schema(schema).json(files)
+        return reader(spark, table, files).schema(schema).json([*map(literal, files)])
     if whole(table):
-        rows = reader(spark, table, files, charset).schema(schema).json(files)
+        rows = reader(spark, table, files, charset).schema(schema).json([*map(literal, files)])
         return rows.withColumn(CORRUPT_RECORD, _decoded(CORRUPT_RECORD, charset))
     lines = _lines(spark, table, files, charset)
     folders = [name for name in lines.columns if name != LINE]
@@ -205,7 +209,7 @@ def _lines(spark: SparkSession, table: SourceTable, files: list[str], charset: s
     """
     from pyspark.sql import functions as F
 
-    lines = reader(spark, table, files, charset).text(files)
+    lines = reader(spark, table, files, charset).text([*map(literal, files)])
     line = F.rtrim(F.ltrim(_decoded(LINE, charset), F.lit(MARK)), F.lit("\r"))
     return lines.withColumn(LINE, line).where(F.trim(LINE) != "")
 

@@ -63,6 +63,14 @@ def test_fault_17_a_name_that_could_stand_for_earlier_files_is_a_file_of_its_own
     assert shop.good("user_id") == [("ann",), ("bob",)]
 
 
+def test_fault_17_a_file_beside_folders_of_keys_is_read_and_stays(shop):
+    (shop.raw / "month=02").mkdir()
+    shop.write("old.csv", f"{HEADER}ann,x,{AT},5\nbob,x,{AT},5\n")
+    shop.write("month=02/1.csv", f"{HEADER}cat,x,{AT},5\n")
+    assert shop.ingest() == (3, 3, 0, 0)
+    assert shop.good("user_id", "context") == [("ann", {}), ("bob", {}), ("cat", {"month": "02"})]
+
+
 def test_fault_17_a_header_that_no_file_has_is_a_mistake_in_the_config(shop):
     shop.write("1.csv", f"ann,x,{AT},5\n")
     with pytest.raises(InputError, match=r"columns\.user_id: no column `user`"):

@@ -272,3 +272,29 @@ def test_a_name_with_brackets_stands_for_its_own_file_only(spark, tmp_path, form
     rows = map_events(read_source(spark, table, [str(tmp_path / "[1]"), str(tmp_path / "*")], "source.events"), table)
     found = rows.select("source_file").collect()
     assert sorted(row.source_file.rpartition("/")[2] for row in found) == ["%5B1%5D", "*"]
+
+
+LAYOUTS = ["1", "old/2", "month=02/3", "month=all/day=1/4", "m=03/5", "old/month=04/6", "month=05/old/7", "month=/8"]
+"""Files beside folders `key=value`, at different depths, of different keys, in or above one that is none, without value."""
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
+def test_files_in_different_kinds_of_folders_are_all_read(spark, tmp_path, format_):
+    lines = [
+        f"SELECT '{name.split('/')[-1]}' user, 'x' item, '2024-01-01' at, '5' stars, {more} more"
+        for name, more in zip(LAYOUTS, ["named_struct('a', 'b')", *["named_struct('c', 'd')"] * 7], strict=True)
+    ]
+    raw = tmp_path / "raw"
+    for name, line in zip(LAYOUTS, lines, strict=True):
+        frame = spark.sql(line if format_ != "csv" else line.partition(", named_struct")[0]).coalesce(1)
+        frame.write.format(format_).options(header=True).save(str(tmp_path / "written" / name))
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_bytes(next((tmp_path / "written" / name).glob("part-*")).read_bytes())
+    derived = {} if format_ == "csv" else {"derive": {"first": "more.a", "second": "more.c"}}
+    table = source(raw, format=format_, **derived)
+    files = [row.source_file for row in list_files(spark, table, "source.events").collect()]
+    rows = map_events(read_source(spark, table, sorted(files), "source.events"), table).collect()
+    said = {row.user_id: {key: value for key, value in row.context.items() if key != "more"} for row in rows}
+    folders = [{}, {}, {"month": "02"}, {"month": "all", "day": "1"}, {"m": "03"}, {"month": "04"}, {"month": "05"}, {}]
+    inner = [{}] * 8 if format_ == "csv" else [{"first": "b"}, *[{"second": "d"}] * 7]
+    assert said == {str(place): {**kind, **more} for place, (kind, more) in enumerate(zip(folders, inner, strict=True), 1)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.columns import Sources
 from lakerec.errors import InputError, nearest
+from lakerec.ingest.folders import Folders, by_folders, folders_of, within
 from lakerec.ingest.paths import literal
 from lakerec.ingest.rows import quoted
 from lakerec.ingest.values import as_text
@@ -101,24 +102,35 @@ def wanted(table: SourceTable, needed: Sequence[str]) -> list[str]:
 def grouped_by_schema(
     reader: Callable[[Sequence[str]], DataFrameReader], table: SourceTable, files: list[str], where: str
 ) -> list[tuple[str, DataFrame]]:
-    """The files as frames, each with the first of its files; one frame where their schemas can be merged.
+    """The files as frames, each with the first of its files; one where schemas can be merged and folders are alike.
 
     Raises:
         InputError: a file cannot be read, or a type differs where drift is refused.
     """
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
+    from pyspark.sql.types import StructType
 
     try:
         if table.format == "parquet" and table.drift == "evolve" and len(files) > 1:
-            return [(files[0], reader(files).option("mergeSchema", "true").load([*map(literal, files)]))]
+            merged, kinds = (
+                reader(files).option("mergeSchema", "true").load([*map(literal, files)]),
+                by_folders(table, files),
+            )
+            if len(kinds) == 1:
+                return [(files[0], merged)]
+            schemas = [StructType(within(merged.schema, kind)) for kind in kinds]
+            several = zip(kinds.values(), schemas, strict=True)
+            frames = [(some[0], reader(some).schema(schema).load([*map(literal, some)])) for some, schema in several]
+            return with_equal_types(frames, table, where)
     except (PySparkException, Py4JJavaError) as error:
         if "MERGE_SCHEMA" not in str(error):
             raise InputError(f"{where}.path: {table.path} cannot be read: {_said(error)}") from None
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[Folders, str], list[str]] = {}
     for file in files:
         try:
-            groups.setdefault(reader([file]).load(literal(file)).schema.json(), []).append(file)
+            schema = reader([file]).load(literal(file)).schema.json()
+            groups.setdefault((folders_of(table, file), schema), []).append(file)
         except (PySparkException, Py4JJavaError) as error:
             raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
     frames = [(group[0], reader(group).load([*map(literal, group)])) for group in groups.values()]

@@ -1,6 +1,6 @@
 """CSV and JSON to rows of text, whatever they are written in: one frame for what Spark can read together.
 
-CSV               one frame for each header and encoding
+CSV               one frame for each header, encoding and kind of folders
 JSON, lines       Spark's reader of JSON; in other encodings than UTF-8 its reader of text, whose lines are parsed then
 JSON, documents   options: {multiline: true}; one task reads a file as a whole
 """
@@ -21,8 +21,9 @@ from lakerec.ingest.drift import (
     wanted,
     with_equal_types,
 )
+from lakerec.ingest.folders import Folders, by_folders, folders_of, within
 from lakerec.ingest.openings import CODECS, MARK, Opening, codecs
-from lakerec.ingest.paths import literal, plain
+from lakerec.ingest.paths import literal
 from lakerec.ingest.rows import CORRUPT_RECORD, quoted, texts
 from lakerec.source import SourceTable
 
@@ -41,7 +42,7 @@ LINE_END = "\n"
 def reader(spark: SparkSession, table: SourceTable, files: Sequence[str], charset: str | None = None) -> DataFrameReader:
     """A new reader with the source's options; what folders such as `event_type=view` below its path say becomes columns.
 
-    Spark's readers keep what was set on them: each read takes its own.
+    Of files in different kinds of folders it does not. Spark's readers keep what was set on them: each read takes its own.
 
     Args:
         charset: of text files, where it is not UTF-8.
@@ -49,9 +50,8 @@ def reader(spark: SparkSession, table: SourceTable, files: Sequence[str], charse
     reader = spark.read.options(**_options(table, charset))
     if table.format in TEXT_FORMATS:
         reader = reader.options(**_parsing()).option(CODECS, codecs(spark))
-    folder = plain(table.path).rstrip("/") + "/"
-    below = table.format != "delta" and all(plain(file).startswith(folder) for file in files)
-    return reader.option("basePath", table.path) if below else reader
+    alike = by_folders(table, files) if table.format != "delta" else {}
+    return reader.option("basePath", table.path) if len(alike) == 1 and () not in alike else reader
 
 
 def _options(table: SourceTable, charset: str | None = None) -> dict[str, str | int | float | bool]:
@@ -78,17 +78,18 @@ def read_csv(
     refused: list[Opening],
     proven: bool,
 ) -> Iterator[DataFrame]:
-    """One frame of text columns for each header. Spark compares only with the first file's, and fails where they differ.
+    """One frame of text columns for each header and kind of folders: Spark fails where a header is not the first file's.
 
     Files whose first line has not one of the columns that the mapping names are refused, unless no file has one.
 
     Raises:
         InputError: a header lacks some of the columns, or no file has one.
     """
-    groups: dict[tuple[str | None, str | None], list[Opening]] = {}
+    groups: dict[tuple[str | None, str | None, Folders], list[Opening]] = {}
     headed = str(_options(table)["header"]).lower() == "true"
     for one in openings:
-        groups.setdefault((one.line if headed else None, one.charset), []).append(one)
+        alike = (one.line if headed else None, one.charset, folders_of(table, one.file))
+        groups.setdefault(alike, []).append(one)
     fitting: list[tuple[list[Opening], list[str]]] = []
     headless: list[tuple[list[Opening], list[str]]] = []
     for group in groups.values():
@@ -144,7 +145,9 @@ def read_json(
     for one in openings:
         groups.setdefault(one.charset, []).append(one.file)
     fields = {charset: _json_fields(spark, table, files, charset) for charset, files in groups.items()}
-    names = list(dict.fromkeys(field.name for found in fields.values() for field in found))
+    folders = {charset: by_folders(table, files) for charset, files in groups.items()}
+    keys = [key for kinds in folders.values() for kind in kinds for key in kind[1:]]
+    names = list(dict.fromkeys([*[field.name for found in fields.values() for field in found], *keys]))
     if names:
         lower = {name.lower() for name in names}
         demanded = [name for name in needed if name not in table.defaults]
@@ -157,8 +160,9 @@ def read_json(
                 check_drift(table, [field.name for field in found], where, one.file)
     absent = texts(*[name for name in wanted(table, needed) if name not in names], CORRUPT_RECORD).fields
     frames = [
-        (files[0], _json_rows(spark, table, files, charset, StructType([*fields[charset], *absent])))
-        for charset, files in groups.items()
+        (files[0], _json_rows(spark, table, files, charset, StructType([*within(fields[charset], kind), *absent])))
+        for charset, kinds in folders.items()
+        for kind, files in kinds.items()
     ]
     return [rows for _, rows in with_equal_types(frames, table, where)]
 
@@ -194,10 +198,10 @@ def _json_rows(
         return rows.withColumn(CORRUPT_RECORD, _decoded(CORRUPT_RECORD, charset))
     lines = _lines(spark, table, files, charset)
     folders = [name for name in lines.columns if name != LINE]
-    within = StructType([field for field in schema.fields if field.name not in folders])
-    several = F.when(F.ltrim(LINE).startswith("["), F.from_json(LINE, ArrayType(within), _of_lines(table)))
+    inner = StructType([field for field in schema.fields if field.name not in folders])
+    several = F.when(F.ltrim(LINE).startswith("["), F.from_json(LINE, ArrayType(inner), _of_lines(table)))
     several = F.when(~F.exists(several, lambda row: row.isNull()), several)
-    one = F.array(F.from_json(LINE, within, _of_lines(table)))  # of an array that is none of objects: a corrupt record
+    one = F.array(F.from_json(LINE, inner, _of_lines(table)))  # of an array that is none of objects: a corrupt record
     parsed = lines.withColumn(PARSED, F.explode(F.coalesce(several, one)))
     return parsed.select(f"{PARSED}.*", *map(quoted, folders))
 

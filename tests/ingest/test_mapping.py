@@ -7,6 +7,7 @@ from lakerec.errors import ConfigError, InputError
 from lakerec.ingest import sort
 from lakerec.ingest.mapping import check_names, map_events, map_items
 from lakerec.ingest.read import list_files, read_source
+from lakerec.ingest.rows import FILE
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
 
@@ -25,7 +26,7 @@ def read(spark, path, table):
 def kinds(spark, mapped):
     """Mapped rows with what becomes of each."""
     names = sorted({unquote(row.source_file) for row in mapped.select("source_file").collect()})
-    placed = sort.with_place(mapped, spark.createDataFrame(list(enumerate(names)), "_file_number long, _file string"))
+    placed = sort.with_place(mapped, spark.createDataFrame(list(enumerate(names)), f"_file_number long, {FILE} string"))
     repeats = sort.tally(placed).where("_low IS NOT NULL")
     good = {(row.source_file, row.source_row) for row in sort.only_new(placed, repeats, None).collect()}
     rows = [
@@ -209,6 +210,24 @@ def test_keys_with_any_characters_inside_json(spark, tmp_path):
     table = source(lines, format="json", options={})
     row = map_events(read(spark, lines, table), table).first()
     assert row.context == {"geo.ip": '{"`":"tick","a b":{"c:d":"1"},"is-eu":"true"}'}
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet"])
+def test_columns_called_as_ours_were_are_as_any_other(spark, tmp_path, format_):
+    own = ["_raw", "_RAW_", "_file", "_row", "_corrupt", "_corrupt_record", "_faults", "_declared", "_tagged", "_drop"]
+    own += ["_our_item_id", "_rest_stars", "_text_of_stars", "_inner_pad", "_parsed", "_metadata", "_reasons", "value"]
+    said = ", ".join(f"'{place}' {name}" for place, name in enumerate(own))
+    frame = spark.sql(f"SELECT 'ann' user, 'x' item, '2024-01-01' at, '5' stars, {said}")
+    frame.write.format(format_).options(header=True).save(str(tmp_path / "raw"))
+    files = [str(path) for path in (tmp_path / "raw").glob("part-*")]
+    rules = [{"code": "tagged", "when": "stars > 4"}, {"code": "gone", "when": "_raw = 1", "action": "quarantine"}]
+    for named in ({}, {"fields": {"stars": {"type": "int"}}, "rules": rules, "derive": {"more": "_row + 1"}}):
+        table = source(tmp_path / "raw", format=format_, **named)
+        row = map_events(read_source(spark, table, files, "source.events"), table).first()
+        more = {name: str(place) for place, name in enumerate(own)} | ({"more": "4.0"} if named else {})
+        assert (row.user_id, row.value, row.context, row["_reasons"], row["_raw"]) == ("ann", 5.0, more, [], None)
+        assert unquote(row.source_file).endswith(files[0])
+        assert row.tags == (["tagged"] if named else [])
 
 
 def test_a_key_that_differs_in_case_only_is_named(spark, tmp_path):

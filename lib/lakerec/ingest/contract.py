@@ -20,7 +20,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Sources
 from lakerec.errors import ConfigError, InputError
 from lakerec.ingest.personal import check_key, without_personal
-from lakerec.ingest.rows import DECLARED, DROP, TAGGED, held, quoted
+from lakerec.ingest.rows import DECLARED, DROP, OURS, TAGGED, held, quoted
 from lakerec.ingest.values import moment, number, trimmed
 from lakerec.source import FieldConfig, SourceTable
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 SPARK_TYPES = {"int": "bigint"}
-TEXT = "_text_of_"
+TEXT = f"{OURS}text_of_"
 ANSI = "spark.sql.ansi.enabled"
 
 
 def apply_contract(spark: SparkSession, rows: DataFrame, table: SourceTable, where: str) -> DataFrame:
-    """Rows with derived columns, `_declared` (reasons), `_tagged` and `_drop`, and without personal values.
+    """Rows with derived columns, DECLARED (reasons), TAGGED and DROP, and without personal values.
 
     Raises:
         ConfigError: SQL of the source does not fit its columns.

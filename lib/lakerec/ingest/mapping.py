@@ -26,6 +26,7 @@ from lakerec.ingest.rows import (
     FAULTS,
     FILE,
     MALFORMED,
+    OURS,
     OWN,
     RAW,
     RAW_LIMIT,
@@ -41,8 +42,8 @@ from lakerec.source import SourceTable
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-REASONS, DROPPED, TIME_TEXT = "_reasons", "_dropped", "_time_text"
-OURS, REST = "_our_", "_rest_"
+REASONS, DROPPED, TIME_TEXT, RECEIVED = "_reasons", "_dropped", "_time_text", "_raw"
+WORKED, REST = f"{OURS}worked_", f"{OURS}rest_"
 """How the names begin under which `worked_out` keeps what it worked out."""
 NESTED = ("array", "struct", "map")
 """How the types begin that text holds as JSON."""
@@ -172,12 +173,12 @@ def worked_out(
     """Rows as read, and beside them `ours` of each column, of the digest and of the rest: worked out once for all uses."""
     added = {**columns, C.DIGEST: once(_digest(raw, table))}
     values = {f"{REST}{name}": value for name, value in (rest or {}).items()}
-    return raw.withColumns({**{f"{OURS}{name}": column for name, column in added.items()}, **values})
+    return raw.withColumns({**{f"{WORKED}{name}": column for name, column in added.items()}, **values})
 
 
 def ours(name: str) -> Column:
     """What `worked_out` has under our name."""
-    return F.col(f"{OURS}{name}")
+    return F.col(f"{WORKED}{name}")
 
 
 def _rest(raw: DataFrame, table: SourceTable, named: tuple[str, ...]) -> dict[str, Column]:
@@ -244,7 +245,7 @@ def provenance(raw: DataFrame, table: SourceTable, *reasons: tuple[Column, str])
         F.col(FILE).alias(C.SOURCE_FILE),
         F.col(ROW).alias(C.SOURCE_ROW),
         ours(C.DIGEST).alias(C.DIGEST),
-        F.when(F.size(against) > 0, F.left(F.coalesce(RAW, whole), F.lit(RAW_LIMIT))).alias(RAW),
+        F.when(F.size(against) > 0, F.left(F.coalesce(RAW, whole), F.lit(RAW_LIMIT))).alias(RECEIVED),
         against.alias(REASONS),
         (F.col(DROP) if DROP in raw.columns else F.lit(None).cast("string")).alias(DROPPED),
     ]

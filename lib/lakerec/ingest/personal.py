@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from lakerec.errors import EnvironmentProblem
-from lakerec.ingest.rows import CORRUPT, RAW, quoted
+from lakerec.ingest.rows import CORRUPT, OURS, RAW, quoted
 from lakerec.ingest.values import trimmed
 from lakerec.source import SourceTable
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEY = "LAKEREC_PSEUDONYM_KEY"
 BLOCK = 64
 """Bytes of a block of SHA-256, to which HMAC pads its key."""
-INNER, OUTER = "_inner_pad", "_outer_pad"
+INNER, OUTER = f"{OURS}inner_pad", f"{OURS}outer_pad"
 
 
 def check_key(table: SourceTable, where: str, environment: Mapping[str, str] | None = None) -> str:

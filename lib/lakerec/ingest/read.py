@@ -1,8 +1,8 @@
 """Raw files to rows of text, with where each came from.
 
-    files → how text files begin → reader of the format → their columns + _file, _row, _corrupt, _raw, _faults → contract
+    files → how text files begin → reader of the format → their columns + FILE, ROW, CORRUPT, RAW, FAULTS → contract
 
-`_row` orders the rows of one file: the byte where Spark's block begins, plus the row's place in its partition. A block
+ROW orders the rows of one file: the byte where Spark's block begins, plus the row's place in its partition. A block
 has more bytes than rows, so the numbers of a later block are always higher. A file that is refused whole is one row.
 """
 
@@ -184,8 +184,8 @@ def _with_origin(rows: DataFrame, table: SourceTable) -> DataFrame:
     corrupt = F.make_valid_utf8(CORRUPT_RECORD) if CORRUPT_RECORD in rows.columns else F.lit(None).cast("string")
     return rows.select(
         *map(quoted, names),
-        F.col("_metadata.file_path").alias(FILE),
-        _place().alias(ROW),
+        rows.metadataColumn("_metadata").getField("file_path").alias(FILE),
+        _place(rows).alias(ROW),
         F.left(corrupt, F.lit(RAW_LIMIT)).alias(RAW),
         corrupt.isNotNull().alias(CORRUPT),
         _faults(rows, table, corrupt).alias(FAULTS),
@@ -212,9 +212,9 @@ def _faults(rows: DataFrame, table: SourceTable, corrupt: Column) -> Column:
     return F.when(F.size(found) > 0, found)
 
 
-def _place() -> Column:
+def _place(rows: DataFrame) -> Column:
     """Number that orders the rows of one file."""
     from pyspark.sql import functions as F
 
-    block = F.coalesce(F.col("_metadata.file_block_start"), F.lit(0))
+    block = F.coalesce(rows.metadataColumn("_metadata").getField("file_block_start"), F.lit(0))
     return block + F.monotonically_increasing_id().bitwiseAND(F.lit(ROW_IN_PARTITION))

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
     from pyspark.sql.types import StructType
 
-FILE, ROW, RAW, CORRUPT = "_file", "_row", "_raw", "_corrupt"
-CORRUPT_RECORD = "_corrupt_record"
+OURS = "__lakerec_"
+"""How the names of columns begin that stand beside those of the files, which may have any other (Splunk's `_raw`)."""
+FILE, ROW, RAW, CORRUPT = f"{OURS}file", f"{OURS}row", f"{OURS}raw", f"{OURS}corrupt"
+CORRUPT_RECORD = f"{OURS}corrupt_record"
 """What Spark's readers of text call a row that they cannot read."""
-FAULTS = "_faults"
+FAULTS = f"{OURS}faults"
 """Reasons against a row or file that could not be read as it should; null for all others."""
-DECLARED, TAGGED, DROP = "_declared", "_tagged", "_drop"
+DECLARED, TAGGED, DROP = f"{OURS}declared", f"{OURS}tagged", f"{OURS}drop"
 """What `fields` and `rules` say of a row: reasons against it, its tags, and why it is left out. Absent where none are."""
 OWN = (FILE, ROW, RAW, CORRUPT, FAULTS, DECLARED, TAGGED, DROP)
 MALFORMED = "malformed_row"

@@ -28,7 +28,7 @@ BEFORE, AGAIN, OLD = "_before", "_again", "_old"
 HALVES = ("_low", "_high")
 FILE_NUMBER, PLACE, FIRST, ROWS, IDS = "_file_number", "_place", "_first", "rows", "ids"
 ROW_BITS = 42
-"""Bits of a place that number the rows of one file: `_row` is below its length in bytes plus 2³³."""
+"""Bits of a place that number the rows of one file: ROW is below its length in bytes plus 2³³."""
 MOST_FILES = 1 << (63 - ROW_BITS)
 """Files of one batch that a place can number."""
 
@@ -50,7 +50,7 @@ def with_place(mapped: DataFrame, files: DataFrame) -> DataFrame:
     """Add the digest as two numbers, and the row's place in the batch as one: by file, then by row.
 
     Args:
-        files: _file (as the decoded source_file), _file_number (in order of the names): all that `mapped` was read from.
+        files: FILE (the decoded source_file), _file_number (in order of the names): all that `mapped` was read from.
             A file that is refused whole goes by the name it was listed under, which may be none that can be decoded.
     """
     decoded = F.expr(f"coalesce(try_url_decode(replace({C.SOURCE_FILE}, '+', '%2B')), {C.SOURCE_FILE})")

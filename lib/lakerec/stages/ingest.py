@@ -27,7 +27,7 @@ from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
 from lakerec.ingest.paths import decoded, one_slash
 from lakerec.ingest.read import read_source
-from lakerec.ingest.rows import FILE, MALFORMED, RAW
+from lakerec.ingest.rows import FILE, MALFORMED
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
 from lakerec.stages import arrivals
@@ -271,7 +271,7 @@ def _write(context: Context, batch: Batch, source: Source, done: Sorted) -> dict
     if done.refused is not None or batch.rebuild:
         rows = done.refused if done.refused is not None else done.good.where(F.lit(False))
         origin: list[F.Column | str] = [
-            F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(RAW).alias(C.RAW),
+            F.lit(batch.source).alias(C.SOURCE), C.SOURCE_FILE, F.col(mapping.RECEIVED).alias(C.RAW),
             F.col(mapping.REASONS).alias(C.REASONS), C.DIGEST,
         ]  # fmt: skip
         where = arrivals.of_source(batch)

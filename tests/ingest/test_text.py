@@ -2,6 +2,7 @@
 
 import pytest
 from lakerec.errors import ConfigError, InputError
+from lakerec.ingest import openings
 from lakerec.ingest.mapping import map_events
 from lakerec.ingest.openings import HEAD, open_all
 from lakerec.ingest.read import read_source
@@ -62,6 +63,47 @@ def test_csv_in_a_declared_encoding(spark, tmp_path, declared):
         ("short", "x", None, {}, ["malformed_row"], "short,x"),
         (None, None, None, {}, ["html_page"], HTML),
     ]
+
+
+@pytest.mark.parametrize("declared", [None, "UTF-16"])
+def test_csv_whose_names_are_blank_or_repeated(spark, tmp_path, declared):
+    texts = [
+        f",user,item,at,stars\n0,ann,x,{AT},5\n",
+        f"user,item,at,stars,\nbob,x,{AT},4,\n",
+        f"user,item,at,stars,note,Note\ncat,x,{AT},3,a,b\n",
+        f'user,item,at,stars,_c0,""\ndan,x,{AT},2,a,b\n',
+    ]
+    files = {f"{n}.csv": text.encode("utf-16" if declared else "utf-8") for n, text in enumerate(texts)}
+    found = rows(spark, tmp_path / "raw", files, options={"encoding": declared} if declared else {})
+    assert [(user, value, context) for user, _, value, context, *_ in found] == [
+        ("ann", 5, {"_c0": "0"}), ("bob", 4, {}),
+        ("cat", 3, {"note4": "a", "Note5": "b"}), ("dan", 2, {"_c0": "a", "_c5": "b"}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", [None, "UTF-16"])
+@pytest.mark.parametrize("looked_at", [2 * HEAD, HEAD + 100])
+def test_csv_headers_that_differ_late_are_told_apart(spark, tmp_path, monkeypatch, looked_at, declared):
+    monkeypatch.setattr(openings, "STEP", looked_at)
+    long = "c" * (HEAD // 2 + 100 if declared else HEAD + 150)
+    texts = [f"user,{long},{last}\nann,x,{n},{AT}\n" for n, last in enumerate(["stars,at", "votes,at"])]
+    files = {f"{n}.csv": text.encode("utf-16" if declared else "utf-8") for n, text in enumerate(texts)}
+    columns = {"user_id": "user", "event_time": "at"}
+    options = {"encoding": declared} if declared else {}
+    found = rows(spark, tmp_path / "raw", files, columns=columns, derive={"item_id": "1"}, options=options)
+    assert [context for *_, context, _, _ in found] == [{long: "x", "stars": "0"}, {long: "x", "votes": "1"}]
+
+
+def test_csv_headers_behind_comments_and_over_two_lines_are_told_apart(spark, tmp_path):
+    pages = [f"# made {n}\n\n#, by hand\nuser,item,at,{last}\nann,x,{AT},{n}\n" for n, last in enumerate(["a", "b"])]
+    pages.append("# x\n" * HEAD + pages[0])
+    files = {f"{n}.csv": text.encode() for n, text in enumerate(pages)}
+    columns = {"user_id": "user", "item_id": "item", "event_time": "at"}
+    found = rows(spark, tmp_path / "1", files, columns=columns, options={"comment": "#"})
+    assert [context for *_, context, _, _ in found] == [{"a": "0"}, {"b": "1"}, {"a": "0"}]
+    files = {f"{n}.csv": f'"the\n{last}",user,item,at\n{n},ann,x,{AT}\n'.encode() for n, last in enumerate(["a", "b"])}
+    found = rows(spark, tmp_path / "2", files, columns=columns, options={"multiline": True})
+    assert [context for *_, context, _, _ in found] == [{"the\na": "0"}, {"the\nb": "1"}]
 
 
 @pytest.mark.parametrize("declared", ENCODINGS)
@@ -236,8 +278,8 @@ def test_one_long_line_is_no_document_wherever_the_bytes_looked_at_end(spark, tm
     table = source(tmp_path, format="json")
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    openings = open_all(spark, table, [str(tmp_path / name) for name in files], "source.events")
-    assert {one.fault for one in openings} == {None}
+    found = open_all(spark, table, [str(tmp_path / name) for name in files], "source.events")
+    assert {one.fault for one in found} == {None}
 
 
 def test_lines_where_documents_are_declared_are_refused_not_read_up_to_the_first(spark, tmp_path):

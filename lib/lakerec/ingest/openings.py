@@ -28,7 +28,7 @@ UNREADABLE, TOO_LARGE, RATIO = "unreadable_file", "file_too_large", "compressed_
 HEAD = 1 << 13
 """Bytes looked at, as long as a line ends within them."""
 STEP = 1 << 20
-"""Bytes read at once; of a JSON document as many are looked at, for what follows it."""
+"""Bytes read at once; as many are looked at of a JSON document, for what follows it, and of a long first line of CSV."""
 LINE_LIMIT = 1 << 26
 """A first line longer than this is no line."""
 HARMLESS = 1 << 24
@@ -37,6 +37,7 @@ THREADS = 16
 MARKUP = ("<!doctype html", "<html", "<head", "<?xml")
 MARK = "\ufeff"
 BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
+ENDS = re.compile(rb"[\r\n]")
 BRACKETS = re.compile(r"[\[{][\s\[{]*")
 CODECS = "io.compression.codecs"
 ZSTD, ZST = "org.apache.parquet.hadoop.codec.ZstandardCodec", "io.airlift.compress.zstd.ZstdCodec"
@@ -54,7 +55,9 @@ class Opening:
 
     file: str
     line: str | None = None
-    """First line that is not blank, as far as HEAD bytes show it; None where the file has none."""
+    """First line that is neither blank nor a comment, as far as it was looked at; None where the file has none."""
+    cut: bool = False
+    """Whether the line may go on."""
     fault: str | None = None
     """Why the whole file is refused."""
     raw: str = ""
@@ -148,6 +151,8 @@ def _head(table: SourceTable, source: Any) -> bytes:
         head = bytes(source.readNBytes(HEAD))
     if len(head) >= HEAD and _is_document(table):
         head += bytes(source.readNBytes(max(0, min(STEP, table.limits.document_bytes) - HEAD)))
+    if len(head) >= HEAD and table.format == "csv" and not ENDS.search(head):
+        head += bytes(source.readNBytes(STEP - HEAD))
     return head
 
 
@@ -188,6 +193,12 @@ def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes, declared
     if text.lstrip().lower().startswith(MARKUP):
         return Opening(file, fault=HTML_PAGE, raw=text[:RAW_LIMIT])
     text = BLANK_LINES.sub("", text)
+    if table.format == "csv":
+        first, ended, _ = _past_comments(table, text).partition("\n")
+        cut = not ended and len(head) >= HEAD
+        return Opening(
+            file, first.rstrip("\r") if first.strip() or cut else None, cut, raw=text[:RAW_LIMIT], charset=charset
+        )
     line = text.partition("\n")[0][:HEAD].rstrip("\r")
     if table.format == "json":
         if whole(table) and _is_lines(text):
@@ -195,6 +206,14 @@ def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes, declared
         if not whole(table) and _begins_document(text):
             return _misread(file, JSON_DOCUMENT, text, "is one JSON document over many lines: set options.multiline to true")
     return Opening(file, line=line if line.strip() else None, raw=text[:RAW_LIMIT], charset=charset)
+
+
+def _past_comments(table: SourceTable, text: str) -> str:
+    """What Spark takes for the header, and all behind it."""
+    comment = str(table.own_options.get("comment", ""))
+    while comment and text.startswith(comment):
+        text = BLANK_LINES.sub("", text.partition("\n")[2])
+    return text
 
 
 def _misread(file: str, fault: str, text: str, remedy: str) -> Opening:

@@ -37,6 +37,7 @@ DEPTH = 64
 """Levels of JSON from which on a row is malformed: each becomes a level of Spark's schema."""
 LINE, PARSED = "value", "_parsed"
 LINE_END = "\n"
+Header = tuple[str, str | None]
 
 
 def reader(spark: SparkSession, table: SourceTable, files: Sequence[str], charset: str | None = None) -> DataFrameReader:
@@ -78,17 +79,17 @@ def read_csv(
     refused: list[Opening],
     proven: bool,
 ) -> Iterator[DataFrame]:
-    """One frame of text columns for each header and kind of folders: Spark fails where a header is not the first file's.
+    """One frame of text columns for each header and kind of folders: Spark reads all of a frame by the first file's.
 
     Files whose first line has not one of the columns that the mapping names are refused, unless no file has one.
 
     Raises:
         InputError: a header lacks some of the columns, or no file has one.
     """
-    groups: dict[tuple[str | None, str | None, Folders], list[Opening]] = {}
+    groups: dict[tuple[Header | None, str | None, Folders], list[Opening]] = {}
     headed = str(_options(table)["header"]).lower() == "true"
     for one in openings:
-        alike = (one.line if headed else None, one.charset, folders_of(table, one.file))
+        alike = (_header(table, one) if headed else None, one.charset, folders_of(table, one.file))
         groups.setdefault(alike, []).append(one)
     fitting: list[tuple[list[Opening], list[str]]] = []
     headless: list[tuple[list[Opening], list[str]]] = []
@@ -102,6 +103,13 @@ def read_csv(
         yield _csv_rows(spark, table, group, columns)
     if proven:
         refused += [Opening(one.file, fault=HEADER_MISSING, raw=one.raw) for group, _ in headless for one in group]
+
+
+def _header(table: SourceTable, one: Opening) -> Header:
+    """What files have in common whose columns are the same; of one whose header goes on where nobody looked, its name."""
+    quote, line = str(_options(table).get("quote", '"')), one.line or ""
+    open_ = whole(table) and bool(quote) and line.count(quote) % 2 == 1
+    return line, one.file if one.cut or open_ else None
 
 
 def _first_line(spark: SparkSession, table: SourceTable, group: list[Opening]) -> list[str]:
@@ -118,11 +126,11 @@ def _csv_rows(spark: SparkSession, table: SourceTable, group: list[Opening], col
     from pyspark.sql import functions as F
 
     files, charset = [one.file for one in group], group[0].charset
-    read = reader(spark, table, files, charset).schema(texts(*columns, CORRUPT_RECORD))
+    # Spark would not know a header again where it, or `_bare`, made a name of its own of a blank or repeated one.
+    read = reader(spark, table, files, charset).schema(texts(*columns, CORRUPT_RECORD)).option("enforceSchema", "true")
+    rows = read.csv([*map(literal, files)])
     if not is_wide(charset):
-        return read.option("enforceSchema", "false").csv([*map(literal, files)])
-    # Spark would not know the header again without what `_bare` takes away.
-    rows = read.option("enforceSchema", "true").csv([*map(literal, files)])
+        return rows
     return rows.withColumns({name: F.rtrim(quoted(name), F.lit("\r")) for name in (*columns, CORRUPT_RECORD)})
 
 

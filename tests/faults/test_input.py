@@ -6,7 +6,7 @@ import time
 
 import pytest
 from lakerec.columns import Tables
-from lakerec.errors import InputError
+from lakerec.errors import ConfigError, InputError
 
 from tests.faults.raw import AT, HEADER, RAW_BOUND, Shop
 
@@ -265,3 +265,18 @@ def test_fault_23_repeats_are_met_where_the_machines_clocks_go_back(shop, monkey
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_fault_43_personal_columns_that_no_file_has_are_an_error_and_no_message_shows_a_row(shop):
+    shop.named = {"personal": {"e-mail": "drop"}}
+    shop.write("1.csv", f"user,item,at,stars,email\nann,x,{AT},5,ann@example.com\n")
+    with pytest.raises(
+        ConfigError, match=r"^source\.events\.personal: no file has a column `e-mail`; did you mean `email`\?"
+    ):
+        shop.ingest()
+    assert not (shop.folder / "lake" / "bronze").exists()
+    shop.named = {"personal": {"email": "drop"}}
+    shop.write("1.csv", f"ann,x,{AT},5,ann@example.com\n")
+    with pytest.raises(InputError) as refused:
+        shop.ingest()
+    assert "ann" not in str(refused.value).replace(str(shop.folder), "")

@@ -11,6 +11,7 @@ from lakerec.clean.items import latest
 from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.errors import ConfigError, ContractError, EmptyDataError, InputError
+from lakerec.ingest.personal import KEY
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.loading import load_config
@@ -145,8 +146,9 @@ def test_what_was_refused_is_kept_once_and_does_not_hide_its_correction(spark, t
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "item_id") == [("ann", "x"), ("bob", "y")]
 
 
-@pytest.mark.parametrize("personal", ["{}", "{email: drop}"])
-def test_each_file_that_is_refused_whole_is_a_row_by_its_name_and_once(spark, tmp_path, shop, run, personal):
+@pytest.mark.parametrize("personal", ["{}", "{user: hash}"])
+def test_each_file_that_is_refused_whole_is_a_row_by_its_name_and_once(spark, tmp_path, shop, run, personal, monkeypatch):
+    monkeypatch.setenv(KEY, "secret")
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
     cut = pa.compress(HEADER.encode() * 100, codec="zstd", asbytes=True)[:-9]
     names = ["day-2.csv.zst", "day-3.csv.zst"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakerec.columns import Sources
-from lakerec.errors import InputError, nearest
+from lakerec.errors import ConfigError, InputError, nearest
 from lakerec.ingest.folders import Folders, by_folders, folders_of, within
 from lakerec.ingest.paths import literal
 from lakerec.ingest.rows import quoted
@@ -25,7 +25,9 @@ AVRO = "org.apache.spark:spark-avro_2.13:4.0.2"
 NESTED = ("array", "struct", "map")
 
 
-def check_columns(columns: Mapping[str, str], found: Sequence[str], where: str, file: str | None = None) -> None:
+def check_columns(
+    table: SourceTable, columns: Mapping[str, str], found: Sequence[str], where: str, file: str | None = None
+) -> None:
     """Every column that the mapping names is there.
 
     Raises:
@@ -33,7 +35,7 @@ def check_columns(columns: Mapping[str, str], found: Sequence[str], where: str, 
     """
     for ours, theirs in columns.items():
         if theirs not in found:
-            raise InputError(f"{where}.columns.{ours}: no column `{theirs}`{_found(theirs, found, file)}")
+            raise InputError(f"{where}.columns.{ours}: no column `{theirs}`{_found(table, theirs, found, file)}")
 
 
 def check_needed(
@@ -47,12 +49,26 @@ def check_needed(
     covered = {*table.columns, *table.defaults, *table.computed, *(set(found) - set(table.columns.values()))}
     for ours in needed:
         if ours not in covered:
-            hint = _found(ours, found, file)
+            hint = _found(table, ours, found, file)
             raise InputError(f"{where}.columns.{ours}: not mapped, and no column left is called `{ours}`{hint}")
 
 
-def _found(name: str, found: Sequence[str], file: str | None) -> str:
-    return f"{nearest(name, found)} (found: {', '.join(found)})" + (f" in {file}" if file else "")
+def _found(table: SourceTable, name: str, found: Sequence[str], file: str | None) -> str:
+    """What is there instead; of a source with personal columns nothing, since a file without header has a row there."""
+    there = f" (found {len(found)} others)" if table.personal else f"{nearest(name, found)} (found: {', '.join(found)})"
+    return there + (f" in {file}" if file else "")
+
+
+def check_personal(table: SourceTable, found: Sequence[str], where: str) -> None:
+    """Every personal column is there: under another name its values would be stored as they are.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name in table.personal:
+        if name not in found:
+            hint = f"{nearest(name, found)}; name it as the files do, or leave it out"
+            raise ConfigError(f"{where}.personal: no file has a column `{name}`{hint}")
 
 
 def check_mapping(
@@ -63,7 +79,7 @@ def check_mapping(
     Raises:
         InputError: not so.
     """
-    check_columns(_of_files(table), found, where, file)
+    check_columns(table, _of_files(table), found, where, file)
     check_needed(table, found, where, needed, file)
 
 

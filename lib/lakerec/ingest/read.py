@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.errors import InputError
 from lakerec.ingest.contract import apply_contract
-from lakerec.ingest.drift import check_drift, check_mapping, grouped_by_schema, wanted
+from lakerec.ingest.drift import check_drift, check_mapping, check_personal, grouped_by_schema, wanted
 from lakerec.ingest.openings import INVALID_UTF8, Opening, open_all
 from lakerec.ingest.paths import nothing_found
 from lakerec.ingest.rows import (
@@ -107,10 +107,12 @@ def read_source(
     Raises:
         InputError: the mapping names a column that the files lack, nothing covers a needed name, or columns drifted
             that may not.
-        ConfigError: SQL of the source does not fit its columns.
+        ConfigError: SQL of the source does not fit its columns, or no file has a column that is said to be personal.
     """
     refused: list[Opening] = []
-    loaded = _load(spark, table, list(files), where, needed, refused, proven)
+    loaded = list(_load(spark, table, list(files), where, needed, refused, proven))
+    if loaded and not proven:
+        check_personal(table, [name for rows in loaded for name in rows.columns], where)
     frames = [_with_origin(rows, table) for rows in loaded]
     if refused:
         rows = [(one.file, 0, one.raw, True, [one.fault]) for one in refused]

@@ -160,7 +160,7 @@ def read_json(
         lower = {name.lower() for name in names}
         demanded = [name for name in needed if name not in table.defaults]
         must = {ours: theirs for ours, theirs in table.columns.items() if ours in demanded or theirs.lower() in lower}
-        check_columns(must, names, where)
+        check_columns(table, must, names, where)
         check_needed(table, names, where, needed)
         if table.drift == "refuse":
             for one in openings:

@@ -1,5 +1,7 @@
 """What is compressed: read, or refused whole by its name, whatever its bytes are. gzip's faults are in tests/faults."""
 
+import gzip
+
 import pyarrow as pa
 import pytest
 from lakerec.errors import InputError
@@ -95,6 +97,33 @@ def test_a_small_file_that_would_become_huge_is_refused_before_it_is_read(spark,
     found = refusals(spark, tmp_path, {"1.csv.zst": bomb, "2.csv.zstd": bomb, "3.csv.zst": zstd(HEADER)})
     shown = ("compressed_ratio", (HEADER + "a" * HEAD)[:4000])
     assert found == {"1.csv.zst": shown, "2.csv.zstd": shown, "3.csv.zst": None}
+
+
+@pytest.mark.parametrize("format_", ["csv", "json"])
+def test_a_file_with_a_line_that_no_task_could_hold_is_refused_by_name(spark, tmp_path, monkeypatch, format_):
+    monkeypatch.setattr(openings, "LINE_LIMIT", 1 << 22)
+    half, lines = openings.LINE_LIMIT // 2, (HEADER + ROWS).encode()
+    long = {f"{place}.csv": lines * place + b"z" * 2 * half + b"\n" + lines for place in (0, 1, 30, 40)}
+    fine = {"5.csv": lines * 2 + b"z" * (half - len(lines)) + b"\n" + lines, "6.csv": lines * 100, "7.csv": lines * 2}
+    packed = {f"{name}.zst": zstd(text.decode()) for name, text in {"1.csv": long["1.csv"], "6.csv": fine["6.csv"]}.items()}
+    found = refusals(spark, tmp_path, {**long, **fine, **packed}, format=format_, limits={"compression_ratio": 10**6})
+    assert {name for name, fault in found.items() if fault} == {*long, "1.csv.zst"}
+    assert {fault[0] for fault in found.values() if fault} == {"file_too_large"}
+
+
+def test_lines_that_end_as_the_source_says_are_not_endless(spark, tmp_path, monkeypatch):
+    monkeypatch.setattr(openings, "LINE_LIMIT", 4 * HEAD)
+    files = {"1": b"ann,x;" * 4 * HEAD, "2": b"ann,x;" + b"z" * 4 * HEAD + b";"}
+    found = refusals(spark, tmp_path, files, options={"lineSep": ";"})
+    assert [fault and fault[0] for fault in found.values()] == [None, "file_too_large"]
+
+
+def test_what_is_compressed_may_become_more_than_two_gigabytes(spark, tmp_path):
+    """Hadoop's skip keeps 32 bits of what it is asked: to it, files above 10 MB were damaged, at 200 to 1."""
+    whole = gzip.compress((HEADER + ROWS).encode())
+    limits = {"compression_ratio": (1 << 31) // len(whole) + 1}
+    found = refusals(spark, tmp_path, {"1.csv.gz": whole, "2.csv.gz": whole[:-9]}, limits=limits)
+    assert [fault and fault[0] for fault in found.values()] == [None, "unreadable_file"]
 
 
 def test_where_spark_lacks_what_reads_zst_one_line_says_so(spark, tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
     file → its first KBs (decompressed) → Opening: first line, or the fault for which the whole file is refused
 
 Files are opened through Hadoop on the driver, wherever they lie, several at a time; a compressed one is run through to its
-end once, in the JVM, without keeping anything: that shows a cut file, and a small one that would become a huge one.
+end once, in the JVM, without keeping anything: that shows a cut file, and a small one that would become a huge one. Lines
+that no task could hold are found by looking, at places LINE_LIMIT / 2 apart, how far the end of a line is: mostly near.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ HEAD = 1 << 13
 """Bytes looked at, as long as a line ends within them."""
 STEP = 1 << 20
 """Bytes read at once; as many are looked at of a JSON document, for what follows it, and of a long first line of CSV."""
+GLANCE = 1 << 12
+"""Bytes in which a line mostly ends; what Java sends of more comes in two parts, the second 40 ms late."""
 LINE_LIMIT = 1 << 26
-"""A first line longer than this is no line."""
+"""A line longer than this is no line; of others than the first, some from half as much on."""
 HARMLESS = 1 << 24
 """Bytes that a compressed file may become in any case."""
 THREADS = 16
@@ -122,13 +125,12 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str, declared: s
         head, length = _head(table, source), system.getFileStatus(path).getLen()
         if codec is not None:
             most = max(HARMLESS, length * table.limits.compression_ratio)
-            # The stream's own skip: that of commons-io lets all threads write to one buffer, which breaks gzip's checksum.
-            length = len(head) + source.skip(most)
+            length, endless = _run_through(table, source, len(head), most)
             if length >= most:
                 return Opening(file, fault=RATIO, raw=_text(head)[:RAW_LIMIT])
-            stream.seek(0)
-            source = codec.createInputStream(stream)
-        if _too_large(table, head, length, source):
+        else:
+            endless = _is_endless(table, stream, head, length)
+        if endless or (_is_document(table) and length > table.limits.document_bytes):
             return Opening(file, fault=TOO_LARGE, raw=_text(head)[:RAW_LIMIT])
         return _judged(hadoop, table, file, head, declared)
     except (Py4JJavaError, PySparkException) as error:  # the latter are ArithmeticException and the like, of damaged bytes
@@ -161,25 +163,59 @@ def _is_document(table: SourceTable) -> bool:
     return table.format == "json" and whole(table)
 
 
-def _too_large(table: SourceTable, head: bytes, length: int, source: Any) -> bool:
-    """Whether a file has more in one piece than a task can be asked to hold.
+def _is_endless(table: SourceTable, stream: Any, head: bytes, length: int) -> bool:
+    """Whether a file has a line that is longer than a task can be asked to hold.
 
     Args:
-        length: bytes of the file, decompressed.
-        source: its stream, past `head`.
+        stream: of a file that is not compressed, past `head`.
+        length: its bytes.
     """
     if _is_document(table):
-        return length > table.limits.document_bytes
-    return len(head) >= HEAD and b"\n" not in head and not _line_ends(source)
-
-
-def _line_ends(source: Any) -> bool:
-    """Whether a line ends within what a line may have; nothing is kept of it."""
-    for _ in range(LINE_LIMIT // STEP):
-        step = bytes(source.readNBytes(STEP))
-        if len(step) < STEP or b"\n" in step or b"\r" in step:
+        return False
+    if len(head) >= HEAD and not _ends(table).search(head) and not _looked_for_end(table, stream, LINE_LIMIT)[1]:
+        return True
+    for place in range(LINE_LIMIT // 2, length, LINE_LIMIT // 2):
+        stream.seek(place)
+        if not _looked_for_end(table, stream, LINE_LIMIT // 2)[1]:
             return True
     return False
+
+
+def _run_through(table: SourceTable, source: Any, done: int, most: int) -> tuple[int, bool]:
+    """Bytes of a compressed file, as far as `most`, and whether one of its lines is longer than a task can hold.
+
+    Args:
+        source: its stream, past `done` bytes.
+    """
+    endless, looking = False, not _is_document(table)
+    while done < most:
+        if looking and not endless:
+            read, ended = _looked_for_end(table, source, LINE_LIMIT // 2)
+            done, endless = done + read, not ended
+        # The stream's own skip: that of commons-io lets all threads write to one buffer, which breaks gzip's checksum.
+        # Hadoop's keeps 32 bits of what it is asked.
+        skipped = source.skip(max(1, min(LINE_LIMIT // 2, most - done)))
+        if skipped <= 0:
+            break
+        done += skipped
+    return done, endless
+
+
+def _looked_for_end(table: SourceTable, source: Any, most: int) -> tuple[int, bool]:
+    """Bytes of a stream read until a line ends, but `most` at most, and whether one ended, or the stream did."""
+    ends, read = _ends(table), 0
+    while read < most:
+        asked = min(STEP if read else GLANCE, most - read)
+        found = bytes(source.readNBytes(asked))
+        read += len(found)
+        if len(found) < asked or ends.search(found):
+            return read, True
+    return read, False
+
+
+def _ends(table: SourceTable) -> re.Pattern[bytes]:
+    """Bytes with which a line may end."""
+    return re.compile(b"[\r\n" + re.escape(str(table.own_options.get("linesep", "")).encode()) + b"]")
 
 
 def _judged(hadoop: Hadoop, table: SourceTable, file: str, head: bytes, declared: str | None) -> Opening:

@@ -96,6 +96,27 @@ def test_fault_18_bytes_that_are_no_text_and_values_too_large_are_refused_a_row(
     assert found == [["field_too_large"], ["invalid_utf8"], ["nul_byte"]]
 
 
+def test_fault_18_a_row_of_very_many_columns_is_refused_and_one_of_more_is_named(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n{',' * 200_000}\nbob,x,{AT},5\n")
+    assert shop.ingest() == (3, 2, 1, 0)
+    assert shop.refused() == [("1.csv", ["malformed_row"], "," * RAW_BOUND)]
+    shop.write("2 a.csv", f"{HEADER}cat,x,{AT},5\nsecret,{',' * 300_000}\n")
+    with pytest.raises(InputError, match=r"/2 a\.csv has a row of more than 262,144 columns: mend the file, or") as said:
+        shop.ingest()
+    assert "secret" not in str(said.value)
+
+
+@pytest.mark.slow
+def test_fault_18_a_line_of_hundreds_of_megabytes_refuses_its_file(shop):
+    shop.write("1.csv", f"{HEADER}ann,x,{AT},5\n")
+    with (shop.raw / "2.csv").open("wb") as file:
+        file.write(f"{HEADER}bob,x,{AT},5\n".encode())
+        for _ in range(200):
+            file.write(b"z" * (1 << 20))
+    assert shop.ingest() == (2, 1, 1, 0)
+    assert [row[:2] for row in shop.refused()] == [("2.csv", ["file_too_large"])]
+
+
 @pytest.mark.slow
 def test_fault_18_json_of_a_thousand_levels_and_the_like(shop):
     def line(user):

@@ -8,7 +8,9 @@ has more bytes than rows, so the numbers of a later block are always higher. A f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from lakerec.errors import InputError
 from lakerec.ingest.contract import apply_contract
 from lakerec.ingest.drift import check_drift, check_mapping, check_personal, grouped_by_schema, wanted
 from lakerec.ingest.openings import INVALID_UTF8, Opening, open_all
-from lakerec.ingest.paths import nothing_found
+from lakerec.ingest.paths import decoded, nothing_found
 from lakerec.ingest.rows import (
     CORRUPT,
     CORRUPT_RECORD,
@@ -30,13 +32,14 @@ from lakerec.ingest.rows import (
     origin,
     quoted,
 )
-from lakerec.ingest.text import TEXT_FORMATS, read_csv, read_json, reader
+from lakerec.ingest.text import MOST_COLUMNS, TEXT_FORMATS, read_csv, read_json, reader
 from lakerec.lake.lake import absolute
 from lakerec.source import SourceTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+TOO_WIDE = re.compile(r"Encountered error while reading file (\S+)\.\s.*TextParsingException: java\.lang\.ArrayIndex", re.S)
 ROW_IN_PARTITION = (1 << 33) - 1
 """Low bits of monotonically_increasing_id: the row's place in its partition."""
 NUL_BYTE, FIELD_TOO_LARGE = "nul_byte", "field_too_large"
@@ -121,6 +124,29 @@ def read_source(
         frames.append(spark.createDataFrame([], origin(*wanted(table, needed))))
     together = reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), frames)
     return apply_contract(spark, together, table, where)
+
+
+@contextmanager
+def told_of_width(table: SourceTable, where: str) -> Iterator[None]:
+    """Rows are read in here; Spark's error of one that is too wide, which shows all of it, becomes a line.
+
+    Raises:
+        InputError: a row of CSV has more columns than Spark was told to read.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        found = TOO_WIDE.search(str(error))
+        if found is None:
+            raise
+        most = table.own_options.get("maxcolumns", MOST_COLUMNS)
+        raise InputError(
+            f"{where}.path: {decoded(found[1])} has a row of more than {int(most):,} columns: mend the file, "
+            "or set options.maxColumns to more"
+        ) from None
 
 
 def _load(

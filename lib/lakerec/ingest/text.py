@@ -37,6 +37,8 @@ DEPTH = 64
 """Levels of JSON from which on a row is malformed: each becomes a level of Spark's schema."""
 LINE, PARSED = "value", "_parsed"
 LINE_END = "\n"
+MOST_COLUMNS = 1 << 18
+"""Columns that a row of CSV may have: more end the read. A row of fewer, but more than the header has, is malformed."""
 Header = tuple[str, str | None]
 
 
@@ -62,7 +64,7 @@ def _options(table: SourceTable, charset: str | None = None) -> dict[str, str | 
         given = {**given, "encoding": charset}
         if not whole(table):
             given = {"linesep": LINE_END, **given} if is_wide(charset) else given
-    return {"header": True, "escape": '"', **given} if table.format == "csv" else given
+    return {"header": True, "escape": '"', "maxcolumns": MOST_COLUMNS, **given} if table.format == "csv" else given
 
 
 def _parsing() -> dict[str, str]:

@@ -26,7 +26,7 @@ from lakerec.errors import ContractError, EmptyDataError, InputError, LakeError
 from lakerec.ingest import graph, mapping, sort
 from lakerec.ingest.contract import check_contract
 from lakerec.ingest.paths import decoded, one_slash
-from lakerec.ingest.read import read_source
+from lakerec.ingest.read import read_source, told_of_width
 from lakerec.ingest.rows import FILE, MALFORMED
 from lakerec.ingest.values import check_time_format
 from lakerec.source import SourceTable
@@ -156,8 +156,9 @@ def _ingest(context: Context, batch: Batch) -> None:
     check_time_format(context.spark, batch.config.time_format, batch.where)
     names = sorted(row[C.SOURCE_FILE] for row in batch.files)
     proven = not (batch.first or batch.rebuild)
-    raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
     with ExitStack() as held:
+        held.enter_context(told_of_width(batch.config, batch.where))
+        raw = read_source(context.spark, batch.config, names, batch.where, Sources.NEEDED[batch.source], proven)
         held.enter_context(spread(context, sum(row["length"] for row in batch.files), RAW_BYTES))
         mapped = held.enter_context(kept(source.map(raw, batch.config), batch.is_small))
         if batch.source == Sources.EVENTS:

@@ -17,7 +17,7 @@ from tests.cluster.test_standalone import node_python
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
-TEXTS = 1_500
+TEXTS = 1_000
 EXECUTOR = "CoarseGrainedExecutorBackend"
 SCRIPT = f"""
 import json, sys

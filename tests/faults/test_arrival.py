@@ -247,7 +247,9 @@ CORRECTIONS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", CORRECTIONS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(name, marks=[pytest.mark.long] if place % 2 else []) for place, name in enumerate(CORRECTIONS)]
+)
 def test_fault_13_what_corrects_an_earlier_row_leaves_what_all_rows_at_once_would(spark, tmp_path, what):
     clean, deliveries = CORRECTIONS[what]
     shop = Shop(spark, tmp_path, columns={**COLUMNS, "event_id": "id", "event_type": "kind"})

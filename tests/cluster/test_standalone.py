@@ -106,7 +106,7 @@ def test_train_ran_with_two_ranks_and_the_pipeline_went_to_its_end(folder, spark
 
     lake = Lake(spark, LakeConfig(root=str(folder / "lake")))
     runs = {row.stage: row for row in lake.read(Tables.RUNS).collect()}
-    assert set(runs) == set(ORDER)
+    assert set(runs) == set(ORDER) - {"adapt", "profile"}
     assert runs["train"].details["ranks"] == "2"
     assert lake.read(Tables.TEXT_VECTORS).where("vector is not null").count() == 32
     assert lake.read(Tables.RECOMMENDATIONS).count() == 400

@@ -39,7 +39,7 @@ test-long: $(READY) ## Online Retail month by month and day by day (hours), avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
 test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks
-	$(BIN)/python -m pytest -m cluster --timeout 1200
+	$(BIN)/python -m pytest -m "cluster and not long" --timeout 1200
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

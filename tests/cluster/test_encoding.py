@@ -61,7 +61,8 @@ def start(running, name, **settings):
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension", "spark.driver.memory": "1g",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog", "spark.executor.memory": "1g",
         "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2",
-        "spark.executor.cores": "1", "spark.executorEnv.PYTHONPATH": str(ROOT / "lib"),
+        "spark.executor.cores": "1", "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.executorEnv.PYTHONPATH": str(ROOT / "lib"),
     }  # fmt: skip
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", url]
     command += ["--jars", ",".join(map(str, jar_files()))]
@@ -88,7 +89,7 @@ def executor_at_work(process, folder, name):
 
 
 def children_of(word):
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
+    listed = subprocess.run(["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True).stdout.splitlines()
     return [int(line.split(None, 1)[0]) for line in listed if word in line and "--app-id" in line]
 
 
@@ -115,6 +116,7 @@ def test_fault_26_an_executor_is_killed_in_the_midst_and_every_text_is_there_onc
     assert "Lost executor" in (folder / "killed.log").read_text()
 
 
+@pytest.mark.long
 def test_fault_27_a_task_that_hangs_is_run_elsewhere_too_and_every_text_is_there_once(running):
     settings = {"spark.speculation": "true", "spark.speculation.quantile": "0.2", "spark.speculation.multiplier": "1.1"}
     process, folder = start(running, "hung", **settings, **{"spark.speculation.minTaskRuntime": "1s"})

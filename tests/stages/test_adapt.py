@@ -64,7 +64,7 @@ def test_hidden_items_are_not_learned_from_and_both_figures_stand_in_the_table(p
     assert len(json.loads(run.details["curves"])) == 2
 
 
-@pytest.mark.parametrize("better", [True, False])
+@pytest.mark.parametrize("better", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_only_what_is_better_is_used_and_the_rest_is_forgotten(place, monkeypatch, better):
     calls = []
 

@@ -81,6 +81,7 @@ def test_segments_keep_their_numbers_and_say_where_their_users_came_from(place):
     assert after[tea].came_from == {tea: 10, -1: 6}
 
 
+@pytest.mark.long
 def test_too_few_users_have_portraits_and_no_segments(spark, tmp_path):
     config = shop.config(tmp_path, *ON, users=3)
     with pipeline.opened(config) as context:

@@ -65,16 +65,18 @@ def cold_holdout(histories: Histories, hidden: Hidden, wanted: np.ndarray, most:
 def baselines(holdout: Holdout, wanted: np.ndarray, k: int) -> Iterator[tuple[str, str, float]]:
     """(model, candidates, recall@k) of chance and of popularity, which has met no hidden item.
 
-    Chance is worked out: of m candidates, k / m of the targets are in a random list of k.
+    Chance is worked out: of m candidates, k / m of the targets are in a random list of k. Among hidden items popularity is
+    chance: their order in the index would tell what was met early, and so often.
     """
     num_items = len(wanted)
     left = {ALL_ITEMS: num_items - holdout.histories.matrix(num_items).getnnz(axis=1), COLD_ITEMS: wanted.sum()}
-    for candidates, size in left.items():
-        yield RANDOM, candidates, float(np.mean(np.minimum(1.0, k / np.maximum(1, size))))
+    chance = {candidates: float(np.mean(np.minimum(1.0, k / np.maximum(1, size)))) for candidates, size in left.items()}
+    for candidates, value in chance.items():
+        yield RANDOM, candidates, value
     popular = Popular()
     popular.fit(TrainingData(holdout.histories, num_items))
-    for candidates in left:
-        yield POPULAR, candidates, recall(popular, holdout, wanted, candidates, k)
+    yield POPULAR, ALL_ITEMS, recall(popular, holdout, wanted, ALL_ITEMS, k)
+    yield POPULAR, COLD_ITEMS, chance[COLD_ITEMS]
 
 
 def recall_of(vectors: np.ndarray, half_life: float, holdout: Holdout, wanted: np.ndarray, candidates: str, k: int) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakerec.columns import Columns as C
+from lakerec.vectors import block, lists, unit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -48,26 +49,23 @@ def fuse(base: DataFrame, key: str, weight: float, kinds: list[Kind]) -> DataFra
         for batch in batches:
             if not len(batch):
                 continue
-            whole = batch.column(C.VECTOR).flatten().to_numpy().reshape(len(batch), -1)
-            parts = [_scaled(whole, weight)]
-            parts += [_scaled(_block(batch.column(name), size), each) for name, size, each in shapes]
-            fused = _scaled(np.concatenate(parts, axis=1), 1.0)
-            offsets = np.arange(len(batch) + 1, dtype=np.int32) * fused.shape[1]
-            vectors = pa.ListArray.from_arrays(pa.array(offsets), pa.array(fused.ravel()))
+            parts = [_scaled(block(batch.column(C.VECTOR)), weight)]
+            parts += [_scaled(_with_zeros(batch.column(name), size), each) for name, size, each in shapes]
+            vectors = lists(unit(np.concatenate(parts, axis=1)))
             yield pa.RecordBatch.from_pydict({name: batch.column(name) for name in names} | {C.VECTOR: vectors})
 
     return joined.select(*names, *(name for name, *_ in shapes)).mapInArrow(together, base.schema)
 
 
-def _block(column: pa.ListArray, size: int) -> np.ndarray:
+def _with_zeros(column: pa.ListArray, size: int) -> np.ndarray:
     """float32 [n, size], zeros where a row has none."""
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    block = np.zeros((len(column), size), dtype=np.float32)
-    block[there] = column.drop_null().flatten().to_numpy().reshape(-1, size)
-    return block
+    found = np.zeros((len(column), size), dtype=np.float32)
+    if there.any():
+        found[there] = block(column.drop_null())
+    return found
 
 
-def _scaled(block: np.ndarray, weight: float) -> np.ndarray:
+def _scaled(rows: np.ndarray, weight: float) -> np.ndarray:
     """Rows of unit length, times √weight; rows of zeros stay so."""
-    found: np.ndarray = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12) * np.sqrt(weight)
-    return found.astype(np.float32)
+    return (unit(rows) * np.sqrt(weight)).astype(np.float32)

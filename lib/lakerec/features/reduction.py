@@ -20,6 +20,7 @@ from pyspark.ml.stat import Summarizer
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
+from lakerec.vectors import block, lists, unit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -47,8 +48,7 @@ def project(vectors: DataFrame, components: np.ndarray) -> DataFrame:
 
     def shorter(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch, less in _projected(batches, components):
-            less /= np.maximum(np.linalg.norm(less, axis=1, keepdims=True), 1e-12)
-            columns = {name: batch.column(name) for name in batch.schema.names} | {C.VECTOR: _lists(less)}
+            columns = {name: batch.column(name) for name in batch.schema.names} | {C.VECTOR: lists(unit(less))}
             yield pa.RecordBatch.from_pydict(columns)
 
     return vectors.mapInArrow(shorter, vectors.schema)
@@ -59,7 +59,7 @@ def kept_variance(vectors: DataFrame, components: np.ndarray) -> float:
 
     def beside(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch, less in _projected(batches, components):
-            yield pa.RecordBatch.from_pydict({C.VECTOR: batch.column(C.VECTOR), "_less": _lists(less)})
+            yield pa.RecordBatch.from_pydict({C.VECTOR: batch.column(C.VECTOR), "_less": lists(less)})
 
     both = vectors.select(C.VECTOR).mapInArrow(beside, f"{C.VECTOR} array<float>, _less array<float>")
     variances = [Summarizer.variance(array_to_vector(F.col(name))) for name in (C.VECTOR, "_less")]
@@ -73,10 +73,4 @@ def _projected(batches: Iterable[pa.RecordBatch], components: np.ndarray) -> Ite
     """Each batch with its vectors as they fall on the components, float32 [rows, d]."""
     for batch in batches:
         if len(batch):
-            yield batch, batch.column(C.VECTOR).flatten().to_numpy().reshape(len(batch), -1) @ components.T
-
-
-def _lists(block: np.ndarray) -> pa.ListArray:
-    """float32 [n, d] as n lists."""
-    offsets = np.arange(len(block) + 1, dtype=np.int32) * block.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(block.ravel()))
+            yield batch, block(batch.column(C.VECTOR)) @ components.T

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
+from lakerec.vectors import unit
+
 STEPS = (0.0, 1.0, 1.0, 2.0)
 """Weight of what comes over one edge, two edges, …; one alone tells only which other end an edge has."""
 DEGREE_POWER = -0.5
@@ -34,8 +36,8 @@ def entity_vectors(heads: np.ndarray, tails: np.ndarray, entities: int, dimensio
     found = np.zeros((entities, dimensions), dtype=np.float32)
     for weight in STEPS:
         current = passed @ current
-        found += weight * _unit(current)
-    return _unit(found)
+        found += weight * unit(current).astype(np.float32)
+    return unit(found)
 
 
 def indexed(ends: Sequence[Sequence[str]]) -> tuple[list[str], list[np.ndarray]]:
@@ -49,8 +51,3 @@ def _directions(entities: int, dimensions: int, seed: int) -> np.ndarray:
     """Very sparse random projection (Li, Hastie and Church, 2006): -1, 0, 1 with two thirds zeros."""
     draw = np.random.default_rng(seed).random((entities, dimensions), dtype=np.float32)
     return np.where(draw < 1 / 6, -1.0, np.where(draw > 5 / 6, 1.0, 0.0)).astype(np.float32)
-
-
-def _unit(block: np.ndarray) -> np.ndarray:
-    found: np.ndarray = (block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    return found

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lakerec.vectors import unit
+
 REPEATS, STARTS = 3, 4
 MEASURED = 4_000
 """Users that a silhouette is worked out of: it compares each with each."""
@@ -109,5 +111,4 @@ def _fitted(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
     from sklearn.cluster import KMeans
 
     centres = KMeans(number, n_init=STARTS, random_state=seed).fit(vectors).cluster_centers_
-    found: np.ndarray = (centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    return found
+    return unit(centres).astype(np.float32)

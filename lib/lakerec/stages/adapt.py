@@ -184,10 +184,8 @@ class Job:
         found = item_pairs(interactions, group, last, config.pairs_an_item).select(C.ITEM_ID, C.OTHER_ITEM_ID)
         table = found.orderBy(C.ITEM_ID, C.OTHER_ITEM_ID).toArrow()
         place = {name: rows[item] for item, name in enumerate(self.ids)}
-        both = np.array(
-            [[place[a], place[b]] for a, b in zip(*(column.to_pylist() for column in table.columns), strict=True)]
-        )
-        both = both[both[:, 0] != both[:, 1]] if len(both) else both
+        both = np.array([[place[name] for name in column.to_pylist()] for column in table.columns], dtype=np.int64).T
+        both = both[both[:, 0] != both[:, 1]]
         if not len(both):
             raise EmptyDataError(f"adapt.objectives.pairs: no two items were met by the same {config.pairs_within} in train")
         if len(both) > config.pairs_at_most:

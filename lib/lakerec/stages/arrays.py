@@ -14,6 +14,7 @@ from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError
 from lakerec.models.data import Histories, Holdout, new_targets
 from lakerec.stages.base import Context, Inputs
+from lakerec.vectors import block
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def by_index(vectors: DataFrame, num_items: int) -> np.ndarray:
     table = vectors.select(C.ITEM, C.VECTOR).toArrow()
     if not len(table):
         return np.zeros((num_items, 0), dtype=np.float32)
-    rows = np.stack(table[C.VECTOR].to_numpy(zero_copy_only=False)).astype(np.float32)
+    rows = block(table[C.VECTOR])
     whole = np.zeros((num_items, rows.shape[1]), dtype=np.float32)
     whole[table[C.ITEM].to_numpy()] = rows
     return whole

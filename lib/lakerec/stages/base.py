@@ -87,6 +87,8 @@ class Stage:
     """State outside the lake that the result depends on (raw files, encoder weights), as a digest."""
     wanted: Callable[[Config], bool] | None = None
     """Whether the config turns it on; None: it is always on."""
+    settles_races: bool = False
+    """Whether it puts runs of it that go on at once in order itself."""
     makes: str | None = None
     """Detail of its run that names a file or folder it left outside the lake; where that is gone, the stage is due."""
 
@@ -190,7 +192,7 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
         with context.tracker.stage(stage.name) as tracked, context.progress.stage(stage.name):
             context.tracker.log_params({**_params(context.config, stage), "config_digest": now.digest})
             result = stage.run(context, now.inputs)
-            if stage.name != "ingest" and (others := _written_by_others(context, stage, now)):  # ingest sees to it itself
+            if not stage.settles_races and (others := _written_by_others(context, stage, now)):
                 event(stage.name, context.run_id, "once more, on all rows: another run wrote too", tables=",".join(others))
                 now, context.base = standing(context, stage), None
                 result = stage.run(context, now.inputs)

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
-from lakerec.errors import EmptyDataError, InputError, nearest
+from lakerec.errors import EmptyDataError, InputError
 from lakerec.features.fusion import Kind, fuse
 from lakerec.language_config import VectorTable
 from lakerec.models.content import Content
@@ -30,6 +29,8 @@ from lakerec.models.graph import entity_vectors, indexed
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, last_run
+from lakerec.stages.outside import read_outside
+from lakerec.vectors import unit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,14 +77,7 @@ def _others(context: Context, name: str, table: VectorTable) -> Kind:
         InputError: the table is not there, lacks a column, or has no vector.
     """
     where = f"fusion.others.{name}"
-    try:
-        found = context.spark.read.format(table.format).options(**table.options).load(table.path)
-    except AnalysisException as error:
-        raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
-    for column in (table.key, table.vector):
-        if column not in found.columns:
-            hint = f"{nearest(column, found.columns)}; found: {', '.join(found.columns)}"
-            raise InputError(f"{where}: {table.path} has no column `{column}`{hint}")
+    found = read_outside(context.spark, table.path, table.format, table.options, (table.key, table.vector), where)
     vector = F.col(f"`{table.vector}`").cast("array<float>")
     rows = found.select(F.col(f"`{table.key}`").cast("string").alias(C.ITEM_ID), vector.alias(C.VECTOR))
     sound = ~F.exists(C.VECTOR, lambda each: each.isNull() | F.isnan(each) | (F.abs(each) == float("inf")))
@@ -153,8 +147,7 @@ class Trial:
         index = context.lake.read(Tables.ITEM_INDEX)
 
         def block(frame: DataFrame) -> np.ndarray:
-            found = arrays.by_index(frame.join(index, on=C.ITEM_ID), num_items)
-            return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+            return unit(arrays.by_index(frame.join(index, on=C.ITEM_ID), num_items))
 
         self.text = block(vectors)
         self.others = {kind.name: block(kind.vectors) for kind in kinds}
@@ -162,8 +155,7 @@ class Trial:
     def ndcg(self, weights: dict[str, float]) -> float:
         """NDCG@10 on the validation targets."""
         parts = [self.text, *(self.others[name] * np.sqrt(weight) for name, weight in weights.items() if weight)]
-        whole = np.concatenate(parts, axis=1)
-        whole /= np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), 1e-12)
+        whole = unit(np.concatenate(parts, axis=1))
         model = Content(self.half_life)
         model.fit(TrainingData(self.known, len(whole), whole))
         scores = mask_seen(model.score(self.holdout.histories), self.holdout.histories)

@@ -306,5 +306,6 @@ STAGE = Stage(
     summary="raw files to bronze and the quarantine",
     writes=(*[source.table for source in SOURCES.values()], Tables.QUARANTINE, Tables.FILES),
     sections=("source",),
+    settles_races=True,
     fingerprint=fingerprint,
 )

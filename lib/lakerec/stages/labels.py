@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
-from lakerec.errors import EmptyDataError, InputError, nearest
+from lakerec.errors import EmptyDataError
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.language_config import LabelTask
 from lakerec.models.labelling import Labeller, fit_labeller, margin, requests
 from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context, Inputs
 from lakerec.stages.encoding import encode, vectors_of
+from lakerec.stages.outside import read_outside
+from lakerec.vectors import block
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -98,14 +99,7 @@ def _given(context: Context, name: str, task: LabelTask) -> DataFrame:
     """
     where, key = f"profile.labels.{name}", task.key or (C.ITEM_ID if task.of == "items" else C.TEXT)
     options = {"header": True, **task.options} if task.format == "csv" else task.options
-    try:
-        table = context.spark.read.format(task.format).options(**options).load(task.path)
-    except AnalysisException as error:
-        raise InputError(f"{where}.path: {task.path} cannot be read: {str(error).splitlines()[0]}") from None
-    for column in (key, task.label):
-        if column not in table.columns:
-            hint = f"{nearest(column, table.columns)}; found: {', '.join(table.columns)}"
-            raise InputError(f"{where}: {task.path} has no column `{column}`{hint}")
+    table = read_outside(context.spark, task.path, task.format, options, (key, task.label), where)
     own = F.trim(F.col(f"`{key}`").cast("string"))
     rows = table.select(
         (own if task.of == "items" else F.sha2(own, 256)).alias(ID), F.trim(F.col(f"`{task.label}`")).alias(C.LABEL)
@@ -118,8 +112,7 @@ def _arrays(rows: DataFrame, most: int) -> dict[str, Any]:
     """A sample by a digest of the id: vectors float32 [n, d], and the other columns as arrays of objects."""
     table = rows.where(F.col(C.VECTOR).isNotNull()).orderBy(F.xxhash64(ID), ID).limit(most).toArrow()
     columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in table.column_names if name != C.VECTOR}
-    vectors = np.stack(table[C.VECTOR].to_numpy(zero_copy_only=False)) if len(table) else np.zeros((0, 1))
-    return {**columns, "vectors": vectors.astype(np.float32)}
+    return {**columns, "vectors": block(table[C.VECTOR])}
 
 
 def _predicted(rows: DataFrame, found: Labeller) -> DataFrame:
@@ -130,7 +123,7 @@ def _predicted(rows: DataFrame, found: Labeller) -> DataFrame:
         for batch in batches:
             if not len(batch):
                 continue
-            probabilities = found.probabilities(batch.column(C.VECTOR).flatten().to_numpy().reshape(len(batch), -1))
+            probabilities = found.probabilities(block(batch.column(C.VECTOR)))
             confidence = probabilities.max(axis=1)
             sure = confidence >= found.threshold
             yield pa.RecordBatch.from_pydict(

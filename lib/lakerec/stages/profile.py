@@ -29,6 +29,7 @@ from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
 from lakerec.stages.log import event
+from lakerec.vectors import block
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -111,9 +112,7 @@ def _segmentation(context: Context, users: DataFrame) -> Segmentation | None:
     if not config.segments:
         return None
     sample = users.orderBy(F.xxhash64(C.USER_ID), C.USER_ID).limit(config.sample).select(C.VECTOR).toArrow()
-    vectors = (
-        np.stack(sample[C.VECTOR].to_numpy(zero_copy_only=False)).astype(np.float32) if len(sample) else np.zeros((0, 1))
-    )
+    vectors = block(sample[C.VECTOR])
     if len(vectors) <= 2 * min(config.segments):
         event("profile", context.run_id, "too few users for segments", users=len(vectors), least=min(config.segments))
         return None
@@ -138,8 +137,7 @@ def _assigned(users: DataFrame, found: Segmentation, numbers: list[int]) -> Data
     def assign(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if len(batch):
-                vectors = batch.column(C.VECTOR).flatten().to_numpy().reshape(len(batch), -1)
-                own = names[nearest(vectors, centres)]
+                own = names[nearest(block(batch.column(C.VECTOR)), centres)]
                 yield pa.RecordBatch.from_pydict({C.USER_ID: batch.column(C.USER_ID), C.SEGMENT: pa.array(own)})
 
     return users.select(C.USER_ID, C.VECTOR).mapInArrow(assign, f"{C.USER_ID} string, {C.SEGMENT} int")

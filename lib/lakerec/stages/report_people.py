@@ -15,6 +15,7 @@ from lakerec.reporting.plots import plane
 from lakerec.reporting.words import number
 from lakerec.stages.base import Context
 from lakerec.stages.profile import CANDIDATES
+from lakerec.vectors import block
 
 MAPPED_USERS, PORTRAITS = 4_000, 3
 
@@ -61,8 +62,7 @@ def _map(context: Context, names: dict[int, str]) -> tuple[np.ndarray | None, li
     sample = rows.orderBy(F.xxhash64(C.USER_ID), C.USER_ID).limit(MAPPED_USERS).select(C.VECTOR, C.SEGMENT).toArrow()
     if not names or not len(sample):
         return None, []
-    block = np.stack(sample[C.VECTOR].to_numpy(zero_copy_only=False)).astype(np.float32)
-    return plane(block), [names.get(segment, "") for segment in sample[C.SEGMENT].to_pylist()]
+    return plane(block(sample[C.VECTOR])), [names.get(segment, "") for segment in sample[C.SEGMENT].to_pylist()]
 
 
 def _portraits(context: Context) -> list[dict[str, Any]]:

@@ -1,10 +1,8 @@
 """The verb `clean` for spark-submit: spark-submit ... jobs/clean.py --conf FILE [--set key.path=value ...]."""
 
-import sys
-
 if __name__ != "__main__":
     raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
 
-from lakerec.cli import main
+from lakerec.cli import job
 
-main(["clean", *sys.argv[1:]])
+job("clean")

@@ -1,10 +1,8 @@
 """The verb `evaluate` for spark-submit: spark-submit ... jobs/evaluate.py --conf FILE [--set key.path=value ...]."""
 
-import sys
-
 if __name__ != "__main__":
     raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
 
-from lakerec.cli import main
+from lakerec.cli import job
 
-main(["evaluate", *sys.argv[1:]])
+job("evaluate")

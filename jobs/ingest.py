@@ -1,10 +1,8 @@
 """The verb `ingest` for spark-submit: spark-submit ... jobs/ingest.py --conf FILE [--follow]."""
 
-import sys
-
 if __name__ != "__main__":
     raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
 
-from lakerec.cli import main
+from lakerec.cli import job
 
-main(["ingest", *sys.argv[1:]])
+job("ingest")

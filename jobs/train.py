@@ -1,10 +1,8 @@
 """The verb `train` for spark-submit: spark-submit ... jobs/train.py --conf FILE [--set key.path=value ...]."""
 
-import sys
-
 if __name__ != "__main__":
     raise ImportError("jobs are started with spark-submit, not imported; the library is lakerec")
 
-from lakerec.cli import main
+from lakerec.cli import job
 
-main(["train", *sys.argv[1:]])
+job("train")

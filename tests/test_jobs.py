@@ -1,6 +1,8 @@
 """Every verb has a job for spark-submit, and no job can be imported as a library."""
 
+import importlib.machinery
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +30,12 @@ def test_a_job_is_the_verb():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: config file not found: nowhere.yaml")
+
+
+def test_the_folder_of_the_jobs_does_not_hide_the_standard_library(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(JOBS / "ingest.py"), "--conf", "nowhere.yaml"])
+    monkeypatch.setattr(sys, "path", [str(JOBS), *sys.path])
+    with pytest.raises(SystemExit):
+        cli.job("ingest")
+    found = importlib.machinery.PathFinder.find_spec("profile", sys.path)
+    assert Path(found.origin).parent == Path(os.__file__).parent, "Spark's modules import it"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -172,7 +173,7 @@ def _show(result: dict[str, Any], printer: Callable[[dict[str, Any]], None], as_
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the console script, of `jobs/` and of Databricks wheel tasks; exits with the contract's codes."""
+    """Entry point of the console script and of Databricks wheel tasks; exits with the contract's codes."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(args=words, prog_name="lakerec", standalone_mode=False)
@@ -186,6 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("interrupted; the next run goes on where this one stopped", INTERRUPTED, words)
     if code:
         sys.exit(code)
+
+
+def job(verb: str) -> None:
+    """`main` for jobs/<verb>.py, whose folder leaves the path: jobs/profile.py is not the standard library's `profile`."""
+    folder = Path(sys.argv[0]).resolve().parent
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != folder]
+    main([verb, *sys.argv[1:]])
 
 
 def _fail(message: str, code: int, words: Sequence[str]) -> None:

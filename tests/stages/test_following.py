@@ -70,7 +70,8 @@ def test_the_command_goes_on_until_it_is_told_to_stop_and_ends_well(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = []
     for name in ("2.csv", "3.csv", None):
-        lines.append(json.loads(process.stdout.readline()))
+        line = process.stdout.readline()
+        lines.append(json.loads(line) if line else pytest.fail(process.communicate()[1]))
         if name:
             (tmp_path / "events" / name).write_text(f"{HEADER}{name},x,{AT},5\n")
     process.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := build/peers
 
 .PHONY: help setup demo test test-slow test-long test-cluster lint bench doctor clean java
 
@@ -47,6 +48,13 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/mypy
 
 bench: bench-encode bench-feed bench-lake bench-quality ## all benchmarks; figures in build/bench
+
+bench-encode: $(PEERS)/onnx/.ready
+
+$(PEERS)/onnx/.ready: tests/benchmarks/peer_onnx.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/onnx
+	$(BIN)/uv pip install --quiet --python $(PEERS)/onnx/bin/python -r $<
+	@touch $@
 
 bench-%: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_$*

@@ -38,6 +38,7 @@ setup(
         "typer>=0.12",
     ],
     extras_require={
+        "int8": ["onnx>=1.21; python_version<'3.13'", "onnxruntime>=1.20"],
         "spark": ["pyspark==4.0.5", "delta-spark==4.0.1"],
         "dev": [
             "databricks-sdk",

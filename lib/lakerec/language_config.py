@@ -25,7 +25,9 @@ class EncoderConfig(Section):
     token_budget: int = Field(
         0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 16,384 on a GPU"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor or GPU has it")
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        "auto", description="auto: bf16 where the processor or GPU has it; int8: on a processor, quicker and less exact"
+    )
     dimensions: int = Field(0, ge=0, description="of an item's vector; 0: as many as the model gives")
     reduction: Literal["pca", "cut"] = Field(
         "pca", description="to fewer dimensions: principal components, or the first ones (of models trained to be cut)"
@@ -47,6 +49,12 @@ class EncoderConfig(Section):
         if value > 0.5 and value != int(value):
             raise ValueError(f"gpus_per_task must be a whole number of GPUs or a share up to 0.5, found {value}")
         return value
+
+    @model_validator(mode="after")
+    def _int8_on_processors(self) -> EncoderConfig:
+        if self.precision == "int8" and self.gpus_per_task:
+            raise ValueError("precision: int8 is for processors; with gpus_per_task take bf16 or auto")
+        return self
 
 
 class AdaptConfig(Section):

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,8 @@ from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.language.adapters import load_bottlenecks
 from lakerec.language.batching import block_of, token_budget_batches
-from lakerec.language.files import fingerprint, resolve_model
+from lakerec.language.files import fingerprint, processor_has, resolve_model
+from lakerec.language.int8 import Int8Model
 from lakerec.language.packed import pack
 from lakerec.language.pooling import joined, pooled
 from lakerec.language.tokens import chunks, load_tokenizer, prompted
@@ -67,13 +67,12 @@ class Tokenized:
 
 
 def resolve_precision(config: EncoderConfig, device: str) -> str:
-    """`fp32` or `bf16`: `auto` takes bf16 where the processor or GPU has it."""
+    """`fp32`, `bf16` or `int8`: `auto` takes bf16 where the processor or GPU has it."""
     if config.precision != "auto":
         return config.precision
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
-    return "bf16" if any(flag in flags for flag in BF16_FLAGS) else "fp32"
+    return "bf16" if processor_has(BF16_FLAGS) else "fp32"
 
 
 def default_device() -> str:
@@ -114,7 +113,7 @@ class Encoder:
 
         logging.disable_progress_bar()
         folder = resolve_model(config.model)
-        self.config, self.device = config, device or default_device()
+        self.config, self.device = config, device or ("cpu" if config.precision == "int8" else default_device())
         self.precision = resolve_precision(config, self.device)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
@@ -125,6 +124,8 @@ class Encoder:
         self.model = model.to(self.device).eval()
         if self.device == "cpu" and self.precision == "bf16":
             pack(self.model)
+        if self.precision == "int8":
+            self.model = Int8Model(model, fingerprint(config), config.pooling == "pooler")
         self.tokenizer = load_tokenizer(folder, min(config.max_tokens, positions(model)))
         self.dimensions = int(model.config.hidden_size)
         self.budget = config.token_budget or (GPU_BUDGET if self.device.startswith("cuda") else CPU_BUDGET)

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def dimensions(name: str) -> int:
 
     found = AutoConfig.from_pretrained(resolve_model(name), local_files_only=True, trust_remote_code=False)
     return int(found.hidden_size)
+
+
+def processor_has(features: Sequence[str]) -> bool:
+    """Whether this machine's processor has one of the features, by the names that Linux gives them."""
+    file = Path("/proc/cpuinfo")
+    found = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+    return not found.isdisjoint(features)
 
 
 def is_decoder(folder: Path) -> bool:

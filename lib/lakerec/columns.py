@@ -31,6 +31,7 @@ class Tables:
     PORTRAITS: Final = "gold/portraits"
     SEGMENTS: Final = "gold/segments"
     PSEUDO_LABELS: Final = "gold/pseudo_labels"
+    ITEM_DESCRIPTIONS: Final = "gold/item_descriptions"
     LABEL_REQUESTS: Final = "gold/label_requests"
     PREDICTIONS: Final = "eval/predictions"
     METRICS: Final = "eval/metrics"

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from lakerec.source import Section
+from lakerec.templates import pieces
 
 
 class EncoderConfig(Section):
@@ -154,6 +155,35 @@ class LabelTask(Section):
         return self
 
 
+class DescriptionConfig(Section):
+    """Descriptions of items that have none, written by a causal language model and checked against the item's row."""
+
+    model: str = Field(description="a causal model's directory or Hugging Face id; `catalogue`: a small one, trained on it")
+    prompt: list[str] = Field(
+        default_factory=lambda: ["Title: {title}", "Kind: {categories}"], min_length=1,
+        description="lines of the prompt, as parts of features.item_text; one of which a field is empty is left out",
+    )  # fmt: skip
+    cue: str = Field("Description:", description="last line of the prompt, behind which the model goes on")
+    fallback: list[str] = Field(
+        default_factory=lambda: ["{title}", "{categories}"], min_length=1,
+        description="parts of the description where what was written says more than the row",
+    )  # fmt: skip
+    all_items: bool = Field(False, description="whether items that have a description get one as well")
+    temperature: float = Field(0.7, ge=0, description="of the choice of tokens; 0: always the likeliest")
+    max_tokens: int = Field(48, ge=1, description="tokens of a description")
+    seed: int = Field(1, ge=0, description="of the choice of tokens")
+    epochs: int = Field(20, ge=1, description="catalogue: passes over the catalogue's texts")
+    width: int = Field(128, ge=16, multiple_of=16, description="catalogue: of the model")
+    layers: int = Field(2, ge=1, description="catalogue: of the model")
+
+    @field_validator("prompt", "fallback")
+    @classmethod
+    def _known_fields(cls, value: list[str]) -> list[str]:
+        for template in value:
+            pieces(template)
+        return value
+
+
 class ProfileConfig(Section):
     """What is told of people: vectors, portraits and segments."""
 
@@ -169,6 +199,7 @@ class ProfileConfig(Section):
     )
     sample: int = Field(20_000, ge=10, description="users that segments are worked out of; all are put into one")
     labels: dict[str, LabelTask] = Field(default_factory=dict, description="name: what is labelled and where labels are")
+    descriptions: DescriptionConfig | None = Field(None, description="descriptions of items that have none; none: off")
 
     @field_validator("labels")
     @classmethod

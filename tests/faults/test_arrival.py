@@ -97,6 +97,7 @@ def test_fault_01_killed_and_then_read_by_another_mapping(killed, tmp_path):
     assert len(shop.refused()) == 1
 
 
+@pytest.mark.slow
 def test_fault_03_the_ledger_is_deleted_and_the_tables_are_kept(shop):
     shop.write("1.csv", HEADER + GOOD + BAD)
     shop.run("ingest")
@@ -162,6 +163,7 @@ def test_fault_14_a_file_delivered_twice_and_one_renamed(shop):
     assert (shop.good("user_id"), len(shop.refused())) == ([("ann",), ("bob",), ("dan",)], 1)
 
 
+@pytest.mark.slow
 def test_fault_15_one_run_overtakes_another_that_reads_more_files(shop, monkeypatch):
     """The other one has read 1.csv and 2.csv and is about to write when this one reads and writes 1.csv."""
     shop.write("1.csv", HEADER + GOOD + BAD)

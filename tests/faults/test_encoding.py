@@ -40,6 +40,7 @@ def test_fault_25_out_of_memory_halves_the_batch_and_the_run_goes_on(monkeypatch
     assert max(sizes) == 9 and min(sizes) <= 2
 
 
+@pytest.mark.slow
 def test_fault_28_odd_texts_have_finite_vectors_and_their_neighbours_do_not_notice(spark):
     config = EncoderConfig(precision="fp32")
     texts = ["a tea pot", *ODD, "a lamp"]

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.spark
 EVERY, PATIENCE = 2.0, 240
 
 
+@pytest.mark.slow
 def test_each_arrival_is_read_once_and_whole_and_a_signal_ends_it(spark, tmp_path):
     shop, said, ended = Shop(spark, tmp_path), [], threading.Event()
     handlers = [signal.getsignal(number) for number in following.STOPS]

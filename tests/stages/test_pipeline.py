@@ -274,6 +274,7 @@ def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path
         assert index["new"] == len(index) - 1
 
 
+@pytest.mark.slow
 def test_a_changed_mapping_rebuilds_the_source(spark, tmp_path):
     config = shop.config(tmp_path)
     with pipeline.opened(config) as context:

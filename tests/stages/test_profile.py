@@ -55,7 +55,7 @@ def test_a_portrait_says_why(place):
     assert [(one.name, round(one.share, 6)) for one in row.interests] == [("tea", 1.0)]
     assert len(row.interests[0]["items"]) == 3 and all(title.startswith("tea ") for title in row.interests[0]["items"])
     assert row.sentence.startswith("8 interactions; mostly tea (100 %), such as tea ")
-    assert "most often at 10 h UTC" in row.sentence and "back after some 1 days" in row.sentence
+    assert "most often at 10 h UTC" in row.sentence and "back after some 1 day" in row.sentence
 
 
 def test_vectors_are_of_items_met_and_of_what_was_said(place):

@@ -21,8 +21,13 @@ def item_text(items: DataFrame, templates: Sequence[str], max_description: int) 
         templates: a part each, as of `templates.pieces`; one of which a field is empty is left out.
         max_description: characters of a description that enter the text.
     """
-    text = F.array_join(F.array_compact(F.array(*[_part(template, max_description) for template in templates])), ". ")
+    text = told(templates, max_description)
     return items.select(C.ITEM_ID, text.alias(C.TEXT), F.sha2(text, 256).alias(C.TEXT_HASH))
+
+
+def told(templates: Sequence[str], max_description: int, between: str = ". ") -> Column:
+    """An item's parts, joined; empty where none has all its fields."""
+    return F.array_join(F.array_compact(F.array(*[_part(template, max_description) for template in templates])), between)
 
 
 def _part(template: str, max_description: int) -> Column:

@@ -65,6 +65,18 @@ PEOPLE = (
         keys=(C.TASK, "id"),
     ),
     Contract(
+        T.ITEM_DESCRIPTIONS,
+        "descriptions written for items, each with what it was made of",
+        (_key(C.ITEM_ID, "string", "external item id"), _key(C.DESCRIPTION, "string", "the text that is to be shown"),
+         _key("written_by", "string", "model, or template where the model's text said more than the row"),
+         Column("written", "string", "the model's text, as it came"),
+         Column("refused", "array<string>", "numbers, names and attributes in it that the row lacks"),
+         _key(C.MODEL, "string", "fingerprint of the model, temperature, length and seed"),
+         _key("prompt_hash", "string", "SHA-256 of the prompt's template"),
+         _key("input_hash", "string", "SHA-256 of the item's prompt, template and row"), RUN_ID),
+        keys=(C.ITEM_ID,),
+    ),
+    Contract(
         T.LABEL_REQUESTS,
         "what a person should label next: unsure of, and unlike each other",
         (_key(C.TASK, "string", "name in profile.labels"), RANK, _key("id", "string", "item_id, or text_hash"),

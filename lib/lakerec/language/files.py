@@ -95,12 +95,16 @@ def is_decoder(folder: Path) -> bool:
 
 def fingerprint(config: EncoderConfig) -> str:
     """Name of the encoder and digest of all that its vectors depend on; its precision is settled, not `auto`."""
-    folder = resolve_model(config.model)
     settings = (config.pooling, config.prompt, config.max_tokens, config.long_texts, config.precision)
+    return f"{Path(config.model).name}-{digest_of(resolve_model(config.model), settings)}"
+
+
+def digest_of(folder: Path, settings: Sequence[object]) -> str:
+    """Of a model's files and of how it is used, 12 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in (folder / name for name in (*DECIDING, *EXTRA) if name in DECIDING or (folder / name).is_file()):
         digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())
-    return f"{Path(config.model).name}-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """The one bridge from language to Spark: text columns in, vector columns out, the model loaded once a worker process.
 
     texts (text_hash, text) ─ mapInArrow ─► whole partition → Encoder.encode → rows of gold/text_vectors
+    rows with a prompt      ─ mapInArrow ─► Writer.write ───────────────────► the rows with what was written
 
 On a cluster a stage-level resource profile asks for a GPU a task; local mode knows no profiles and runs on the CPU.
 """
@@ -8,10 +9,13 @@ On a cluster a stage-level resource profile asks for a GPU a task; local mode kn
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +28,14 @@ from lakerec.errors import EnvironmentProblem
 from lakerec.lake.platform import is_local
 from lakerec.language.encoder import settled
 from lakerec.language.files import fingerprint
+from lakerec.language_config import DescriptionConfig
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from lakerec.language.encoder import Encoded, Encoder, Tokenized
+    from lakerec.language.writer import Writer
 
 SCHEMA = ", ".join((
     f"{C.TEXT_HASH} string", f"{C.ENCODER} string", f"{C.VECTOR} array<float>", f"{C.TOKENS} int", f"{C.ERROR} string",
@@ -54,6 +60,47 @@ def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = 
     profile = gpu_profile(spark, config.gpus_per_task) if config.gpus_per_task and not is_local(spark) else None
     columns = texts.select(C.TEXT_HASH, C.TEXT)
     return columns.mapInArrow(_encode_partition(settled(config), threads, label), SCHEMA, profile=profile)
+
+
+def write_texts(
+    prompts: DataFrame, config: DescriptionConfig, folder: Path, label: str, threads: int | None, gpus: float
+) -> DataFrame:
+    """The rows with a column `written`: what a causal model in `folder`, on every worker, goes on with behind `prompt`.
+
+    Args:
+        label: the writer's fingerprint that was found when the run began.
+        gpus: of a task.
+
+    Raises:
+        EnvironmentProblem: in a task, where a worker's model files are not those of the label.
+    """
+    spark, settings, place = prompts.sparkSession, config.model_dump_json(), str(folder)
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        writer = _loaded_writer(settings, place, _device(threads, gpus), label)
+        for table in _held(batches):
+            written = pa.array(writer.write(table["prompt"].to_pylist()), pa.string())
+            yield from table.append_column("written", written).to_batches()
+
+    profile = gpu_profile(spark, gpus) if gpus and not is_local(spark) else None
+    fields = [f"`{name}` {kind}" for name, kind in prompts.dtypes]
+    return prompts.mapInArrow(write, ", ".join([*fields, "written string"]), profile=profile)
+
+
+@contextmanager
+def workers_problems() -> Iterator[None]:
+    """An EnvironmentProblem of a task that is run within is one of the driver.
+
+    Raises:
+        EnvironmentProblem: a task raised it.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        found = re.search(rf"{EnvironmentProblem.__name__}: (.*)", str(error))
+        raise EnvironmentProblem(found[1]) if found else error from None
 
 
 def gpu_profile(spark: SparkSession, gpus: float) -> ResourceProfile:
@@ -136,17 +183,22 @@ def worker_encoder(settings: str, threads: int | None, label: str) -> Encoder:
     Raises:
         EnvironmentProblem: this machine's files are not those of the fingerprint `label`.
     """
+    gpus = EncoderConfig.model_validate_json(settings).gpus_per_task
+    return _loaded(settings, _device(threads, gpus), label)
+
+
+def _device(threads: int | None, gpus: float) -> str:
+    """Where this worker process runs its model: on the GPU that Spark gave the task, where tasks ask for one."""
     import torch
     from pyspark import TaskContext
 
     if threads is not None:
         torch.set_num_threads(threads)
-    config = EncoderConfig.model_validate_json(settings)
-    if not (config.gpus_per_task and torch.cuda.is_available()):
-        return _loaded(settings, "cpu", label)
+    if not (gpus and torch.cuda.is_available()):
+        return "cpu"
     task = TaskContext.get()
-    gpus = task.resources().get("gpu") if task is not None else None
-    return _loaded(settings, f"cuda:{gpus.addresses[0] if gpus else 0}", label)
+    given = task.resources().get("gpu") if task is not None else None
+    return f"cuda:{given.addresses[0] if given else 0}"
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +214,17 @@ def _loaded(settings: str, device: str, label: str) -> Encoder:
             "has others than the driver; start it again when all have the same"
         )
     return encoder
+
+
+@lru_cache(maxsize=1)
+def _loaded_writer(settings: str, folder: str, device: str, label: str) -> Writer:
+    from lakerec.language.writer import Writer, writer_fingerprint
+
+    config, place = DescriptionConfig.model_validate_json(settings), Path(folder)
+    before, writer = writer_fingerprint(place, config), Writer(place, config, device)
+    if not before == writer_fingerprint(place, config) == label:
+        raise EnvironmentProblem(f"profile.descriptions.model: the files in {folder} are not those that the run began with")
+    return writer
 
 
 def vectorizer(config: EncoderConfig, threads: int | None = None) -> Callable[[Column], Column]:

@@ -51,6 +51,7 @@ class ReportData:
     language: Any = None
     """How adaptation went (kept, rows, k, users, seeds, method, objectives, trained, hidden); None where it is off."""
     people: Any = None
+    descriptions: Any = None
     """Segments and portraits (segments, candidates, portraits, points, groups); None where profile is off."""
 
 

@@ -5,21 +5,19 @@ distinct texts ─ anti-join (text_hash, encoder) ─► pending → slices → 
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import EncoderConfig
-from lakerec.errors import EnvironmentProblem, LakeError
+from lakerec.errors import LakeError
 from lakerec.lake.platform import is_local, slots
 from lakerec.language.encoder import encoder_fingerprint
-from lakerec.language.spark import encode_texts
+from lakerec.language.spark import encode_texts, workers_problems
 from lakerec.stages.base import Context
 
 if TYPE_CHECKING:
@@ -115,11 +113,8 @@ def _append(context: Context, texts: DataFrame, config: EncoderConfig, encoder: 
     partitions = _partitions(context, config)
     threads = max(1, slots(context.spark) // partitions) if is_local(context.spark) else None
     vectors = encode_texts(texts.repartition(partitions), config, threads, encoder)
-    try:
+    with workers_problems():
         context.lake.append(vectors, Tables.TEXT_VECTORS, f"encode {encoder}", transaction)
-    except PySparkException as error:
-        found = re.search(rf"{EnvironmentProblem.__name__}: (.*)", str(error))
-        raise EnvironmentProblem(found[1]) if found else error from None
 
 
 def _partitions(context: Context, config: EncoderConfig) -> int:

@@ -26,6 +26,7 @@ from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.segments import Segmentation, nearest, numbered, segment
 from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
 from lakerec.stages.log import event
@@ -44,6 +45,9 @@ LEAST_SHARE = 0.02
 
 def run(context: Context, inputs: Inputs) -> Result:
     details, metrics = label(context, inputs) if context.config.profile.labels else ({}, {})
+    if context.config.profile.descriptions is not None:
+        more_details, more_metrics = describe(context, inputs)
+        details, metrics = details | more_details, metrics | more_metrics
     interactions = context.lake.read(Tables.INTERACTIONS, inputs.get(Tables.INTERACTIONS))
     if context.config.profile.people:
         found = _people(context, inputs, interactions)
@@ -179,7 +183,8 @@ def sentence() -> Column:
     )
     when = F.concat(F.lit("most often at "), C.HOUR, F.lit(" h UTC"))
     days = F.when(F.col(C.WEEKEND_SHARE) > 0.5, ", at weekends").otherwise("")
-    pause = F.when(F.col(C.DAYS_BETWEEN) > 0, F.concat(F.lit("back after some "), F.ceil(C.DAYS_BETWEEN), F.lit(" days")))
+    days_between = F.concat(F.ceil(C.DAYS_BETWEEN), F.when(F.ceil(C.DAYS_BETWEEN) == 1, " day").otherwise(" days"))
+    pause = F.when(F.col(C.DAYS_BETWEEN) > 0, F.concat(F.lit("back after some "), days_between))
     price = F.when(F.col(C.PRICE_BAND_MEAN).isNotNull(), F.concat(F.lit("price band "), F.round(C.PRICE_BAND_MEAN, 1)))
     count = F.concat(F.col(C.EVENTS), F.when(F.col(C.EVENTS) == 1, " interaction").otherwise(" interactions"))
     return F.array_join(F.array_compact(F.array(count, what, liked, F.concat(when, days), pause, price)), "; ")
@@ -232,8 +237,15 @@ STAGE = Stage(
     run=run,
     summary="people: vectors, portraits, segments; labels from few labelled rows",
     reads=(Tables.INTERACTIONS, Tables.ITEM_VECTORS, Tables.ITEMS, Tables.EVENTS),
-    writes=(Tables.USER_VECTORS, Tables.PORTRAITS, Tables.SEGMENTS, Tables.PSEUDO_LABELS, Tables.LABEL_REQUESTS),
+    writes=(
+        Tables.USER_VECTORS,
+        Tables.PORTRAITS,
+        Tables.SEGMENTS,
+        Tables.PSEUDO_LABELS,
+        Tables.LABEL_REQUESTS,
+        Tables.ITEM_DESCRIPTIONS,
+    ),
     sections=("profile", "encoder", "adapt"),
     after=("embed",),
-    wanted=lambda config: config.profile.people or bool(config.profile.labels),
+    wanted=lambda config: config.profile.people or bool(config.profile.labels) or config.profile.descriptions is not None,
 )

@@ -23,6 +23,7 @@ from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
 from lakerec.stages.promote import best_by_validation, judged
 from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
+from lakerec.stages.report_descriptions import descriptions
 from lakerec.stages.report_drift import drift
 from lakerec.stages.report_events import distributions
 from lakerec.stages.report_language import language
@@ -81,6 +82,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         map_groups=groups,
         language=language(context, rows[ADAPT]) if ADAPT in rows and config.adapt.objectives else None,
         people=people(context, rows["profile"]) if "profile" in rows and config.profile.people else None,
+        descriptions=descriptions(context) if "profile" in rows and config.profile.descriptions else None,
     )
 
 

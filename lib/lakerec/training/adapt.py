@@ -154,7 +154,7 @@ class Adaptation:
         self.half = resolve_precision(EncoderConfig(**task.encoder), device) == "bf16"
         self.chance = torch.Generator().manual_seed(task.seed * 7919 + rank)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.weights += [self.bias] if {MASKED, CAUSAL} & set(task.objectives) else []
+        self.weights += [self.bias] if MASKED in task.objectives else []  # a decoder writes by its embeddings alone
         self.optimizer = torch.optim.AdamW(self.weights, task.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
         self.step = 0
 

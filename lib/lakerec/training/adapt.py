@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from lakerec.config import EncoderConfig
 from lakerec.errors import TrainingError
 from lakerec.language.adapters import adapted, after_step, load_bottlenecks, penalty, save_adapted
-from lakerec.language.batching import block_of
-from lakerec.language.encoder import resolve_precision
+from lakerec.language.batching import block_of, token_budget_batches
+from lakerec.language.encoder import CPU_BUDGET, GPU_BUDGET, resolve_precision
 from lakerec.language.objectives import (
     CAUSAL,
     IGNORED,
@@ -151,6 +151,7 @@ class Adaptation:
         self.embeddings = base.get_input_embeddings()
         self.bias = nn.Parameter(torch.zeros(self.embeddings.num_embeddings, device=device))
         self.vocabulary = Vocabulary(**{**task.vocabulary, "special": frozenset(task.vocabulary["special"])})
+        self.budget = CPU_BUDGET if device == "cpu" else GPU_BUDGET
         self.half = resolve_precision(EncoderConfig(**task.encoder), device) == "bf16"
         self.chance = torch.Generator().manual_seed(task.seed * 7919 + rank)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -220,9 +221,13 @@ class Adaptation:
         return self.model(input_ids=block.to(self.device), attention_mask=real.to(self.device).long())
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
-        """Unit vectors [n, d], as the encoder pools them."""
-        block, real = map(torch.from_numpy, block_of(ids))
-        return pooled(self._hidden(block, real), real.to(self.device), self.task.encoder["pooling"])
+        """Unit vectors [n, d], as the encoder pools them; texts of like length go through the model together."""
+        batches = token_budget_batches(np.array([len(row) for row in ids]), self.budget)
+        found = []
+        for rows in batches:
+            block, real = map(torch.from_numpy, block_of([ids[row] for row in rows]))
+            found.append(pooled(self._hidden(block, real), real.to(self.device), self.task.encoder["pooling"]))
+        return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
     def _told(self, ids: list[list[int]], objective: str) -> Tensor:
         block, real = map(torch.from_numpy, block_of(ids))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,8 @@ SCHEMA = ", ".join((
     f"{C.TEXT_HASH} string", f"{C.ENCODER} string", f"{C.VECTOR} array<float>", f"{C.TOKENS} int", f"{C.ERROR} string",
     f"{C.PADDED} int", f"{C.SECONDS} float",
 ))  # fmt: skip
+Work = Callable[["Encoder", Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""A partition's work, given the worker's encoder."""
 ROWS_HELD = 20_000
 """Texts that are sorted by length together; more of them pad less but take memory."""
 
@@ -50,10 +52,26 @@ def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = 
     Raises:
         EnvironmentProblem: in a task, where a worker's model files are not those of the label.
     """
-    spark = texts.sparkSession
+    return on_workers(texts.select(C.TEXT_HASH, C.TEXT), _encode_partition(settled(config), threads, label), SCHEMA, config)
+
+
+def with_encoder(
+    rows: DataFrame, work: Work, schema: str, config: EncoderConfig, threads: int | None, label: str
+) -> DataFrame:
+    """What `work` makes of each partition's Arrow batches, with the worker's encoder at hand; arguments as above."""
+    settings = settled(config).model_dump_json()
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from work(worker_encoder(settings, threads, label), batches)
+
+    return on_workers(rows, run, schema, config)
+
+
+def on_workers(rows: DataFrame, work: Callable[..., Any], schema: str, config: EncoderConfig) -> DataFrame:
+    """mapInArrow, on a cluster with as many GPUs a task as the config asks for."""
+    spark = rows.sparkSession
     profile = gpu_profile(spark, config.gpus_per_task) if config.gpus_per_task and not is_local(spark) else None
-    columns = texts.select(C.TEXT_HASH, C.TEXT)
-    return columns.mapInArrow(_encode_partition(settled(config), threads, label), SCHEMA, profile=profile)
+    return rows.mapInArrow(work, schema, profile=profile)
 
 
 def gpu_profile(spark: SparkSession, gpus: float) -> ResourceProfile:

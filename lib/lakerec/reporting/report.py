@@ -52,6 +52,8 @@ class ReportData:
     """How adaptation went (kept, rows, k, users, seeds, method, objectives, trained, hidden); None where it is off."""
     people: Any = None
     """Segments and portraits (segments, candidates, portraits, points, groups); None where profile is off."""
+    learned: list[dict[str, Any]] = field(default_factory=list)
+    """Tasks of labels and spans: name, kind, labelled, precision, coverage, kept, labels (label, rows, words)."""
 
 
 def table_of(metrics: list[dict[str, Any]], wanted: str = "all") -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -112,21 +114,37 @@ def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, enc
 
 
 def _append(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, transaction: int) -> None:
-    partitions = _partitions(context, config)
-    threads = max(1, slots(context.spark) // partitions) if is_local(context.spark) else None
+    partitions, threads = spread(context, config)
     vectors = encode_texts(texts.repartition(partitions), config, threads, encoder)
-    try:
+    with problems_of_workers():
         context.lake.append(vectors, Tables.TEXT_VECTORS, f"encode {encoder}", transaction)
+
+
+@contextmanager
+def problems_of_workers() -> Iterator[None]:
+    """What a worker says of its machine, as the user's error instead of Spark's.
+
+    Raises:
+        EnvironmentProblem: a worker raised one.
+    """
+    try:
+        yield
     except PySparkException as error:
         found = re.search(rf"{EnvironmentProblem.__name__}: (.*)", str(error))
         raise EnvironmentProblem(found[1]) if found else error from None
 
 
-def _partitions(context: Context, config: EncoderConfig) -> int:
-    """Tasks. On a laptop one worker process with all threads: two with one each would load the model twice."""
-    if config.partitions or is_local(context.spark):
-        return config.partitions or 1
-    return slots(context.spark, config.gpus_per_task) or context.spark.sparkContext.defaultParallelism
+def spread(context: Context, config: EncoderConfig) -> tuple[int, int | None]:
+    """Tasks, and torch threads of each (None: torch's own choice).
+
+    On a laptop one worker process with all threads: two with one each would load the model twice.
+    """
+    if is_local(context.spark):
+        partitions = config.partitions or 1
+        return partitions, max(1, slots(context.spark) // partitions)
+    return (
+        config.partitions or slots(context.spark, config.gpus_per_task) or context.spark.sparkContext.defaultParallelism
+    ), None
 
 
 def _work(vectors: DataFrame) -> Work:

@@ -25,6 +25,7 @@ from lakerec.stages.promote import best_by_validation, judged
 from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
 from lakerec.stages.report_drift import drift
 from lakerec.stages.report_events import distributions
+from lakerec.stages.report_labels import learned
 from lakerec.stages.report_language import language
 from lakerec.stages.report_people import people
 
@@ -81,6 +82,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         map_groups=groups,
         language=language(context, rows[ADAPT]) if ADAPT in rows and config.adapt.objectives else None,
         people=people(context, rows["profile"]) if "profile" in rows and config.profile.people else None,
+        learned=learned(context, rows["profile"]) if "profile" in rows else [],
     )
 
 

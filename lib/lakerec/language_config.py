@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lakerec.source import Section
 from lakerec.templates import pieces
@@ -133,8 +133,8 @@ def plain_names(where: str, names: Iterable[str]) -> None:
             raise ValueError(f"{where}: a name may have letters, digits, _ and -, found `{name}`")
 
 
-class LabelTask(Section):
-    """One kind of label: a few rows that a person labelled, from which the rest is labelled."""
+class FewRows(Section):
+    """A table of a few rows that a person labelled, from which a model learns to label the rest."""
 
     of: Literal["items", "texts"] = Field("items", description="what is labelled: items, or a text of the events' context")
     field: str | None = Field(None, description="texts: its name in the events' context, such as review")
@@ -146,10 +146,9 @@ class LabelTask(Section):
     precision: float = Field(
         0.9, gt=0, le=1, description="labels are kept from the confidence on at which so many are right"
     )
-    requests: int = Field(20, ge=0, description="rows that a person should be asked about next")
 
     @model_validator(mode="after")
-    def _field_for_texts(self) -> LabelTask:
+    def _field_for_texts(self) -> Self:
         if (self.of == "texts") != (self.field is not None):
             raise ValueError("`field` is for labels of texts, which need it")
         return self
@@ -184,6 +183,21 @@ class DescriptionConfig(Section):
         return value
 
 
+class LabelTask(FewRows):
+    """One kind of label of whole items or texts."""
+
+    requests: int = Field(20, ge=0, description="rows that a person should be asked about next")
+
+
+class SpanTask(FewRows):
+    """One set of labels of words within texts, such as brands and materials; the table has one row a span."""
+
+    span: str = Field("span", description="column of the words as they stand in the text; empty: there is none in it")
+
+
+Task = TypeVar("Task", bound=FewRows)
+
+
 class ProfileConfig(Section):
     """What is told of people: vectors, portraits and segments."""
 
@@ -199,12 +213,13 @@ class ProfileConfig(Section):
     )
     sample: int = Field(20_000, ge=10, description="users that segments are worked out of; all are put into one")
     labels: dict[str, LabelTask] = Field(default_factory=dict, description="name: what is labelled and where labels are")
+    spans: dict[str, SpanTask] = Field(default_factory=dict, description="name: words to find in texts, where some are told")
     descriptions: DescriptionConfig | None = Field(None, description="descriptions of items that have none; none: off")
 
-    @field_validator("labels")
+    @field_validator("labels", "spans")
     @classmethod
-    def _plain_names(cls, value: dict[str, LabelTask]) -> dict[str, LabelTask]:
-        plain_names("labels", value)
+    def _plain_names(cls, value: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
+        plain_names(str(info.field_name), value)
         return value
 
     @field_validator("segments")

@@ -125,3 +125,17 @@ def test_the_plane_keeps_the_two_widest_directions():
     points = np.array([[9.0, 0, 0], [-9, 0, 0], [0, 3, 0], [0, -3, 0], [0, 0, 1], [0, 0, -1]])
     found = np.abs(plots.plane(points))
     np.testing.assert_allclose(found[:4], [[9, 0], [9, 0], [0, 3], [0, 3]], atol=1e-9)
+
+
+def test_labels_and_spans_are_shown_where_some_were_learned(tmp_path, page):
+    assert 'id="learned"' not in page
+    brand = {"label": "brand", "rows": 1_200, "words": pages.NASTY}
+    figures = {"labelled": 40, "precision": 0.95, "coverage": 0.8, "kept": 1_200}
+    rows = [
+        {"name": "named", "kind": "spans", **figures, "labels": [brand]},
+        {"name": "mood", "kind": "labels", "labelled": 9, "precision": None, "coverage": 0.0, "kept": 0, "labels": []},
+    ]  # fmt: skip
+    shown = render(made(learned=rows), tmp_path / "report.html").read_text()
+    text = text_of(shown).replace("\N{NO-BREAK SPACE}", " ")
+    assert "named words in texts 40 95.0 % 80.0 % 1,200 brand (1,200: " in text and "<script" not in shown
+    assert "mood whole items or texts 9 – 0 % 0" in text

@@ -77,6 +77,18 @@ PEOPLE = (
         keys=(C.ITEM_ID,),
     ),
     Contract(
+        T.PSEUDO_SPANS,
+        "words in texts that nobody labelled, where the model is sure enough what they name",
+        (_key(C.TASK, "string", "name in profile.spans"),
+         _key("id", "string", "item_id, or text_hash, as the task is of items or of texts"),
+         _key(C.START, "int", "of the first word in the text, in characters (Unicode code points) from 0"),
+         _key(C.END, "int", "behind the last word"), _key(C.TEXT, "string", "the words as they stand there"),
+         _key(C.LABEL, "string", "what they name, such as brand"),
+         _key(C.CONFIDENCE, "double", "calibrated probability of the word that is least sure, the one behind included"),
+         ENCODER, RUN_ID),
+        keys=(C.TASK, "id", C.START),
+    ),
+    Contract(
         T.LABEL_REQUESTS,
         "what a person should label next: unsure of, and unlike each other",
         (_key(C.TASK, "string", "name in profile.labels"), RANK, _key("id", "string", "item_id, or text_hash"),

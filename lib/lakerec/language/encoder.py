@@ -8,12 +8,14 @@ Loaded offline, weights as safetensors, no code from the model's folder. No Spar
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,8 @@ from lakerec.language.batching import block_of, token_budget_batches
 from lakerec.language.files import fingerprint, processor_has, resolve_model
 from lakerec.language.int8 import Int8Model
 from lakerec.language.packed import pack
-from lakerec.language.pooling import joined, pooled
-from lakerec.language.tokens import chunks, load_tokenizer, prompted
+from lakerec.language.pooling import flat, joined, pooled
+from lakerec.language.tokens import chunks, load_tokenizer, pieces, places, prompted
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 """Processor features with which bf16 is faster than fp32; without them it is emulated."""
@@ -38,6 +40,8 @@ CPU_BUDGET, GPU_BUDGET = 1_024, 16_384
 """Padded tokens a batch: on a processor so few that a layer's values stay in its cache."""
 QUEUED = 1
 """Batches that a GPU has before it besides the one at work."""
+Read = Callable[[Any, Tensor], Tensor]
+"""What is taken of a model's output, given which tokens are real."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,16 @@ class Encoded:
     seconds: np.ndarray
     """float32 [n], that the model took: each text's share of its batches' time, by padded tokens."""
     errors: list[str | None]
+
+
+@dataclass(frozen=True)
+class States:
+    """What the model knows of each token of a text, where it stands; marks and the prompt are left out."""
+
+    places: np.ndarray
+    """int64 [tokens, 2]: first character and the one behind the last, in the text without the prompt."""
+    vectors: np.ndarray
+    """float32 [tokens, d], last hidden states as they are, not of unit length."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,7 @@ class Encoder:
         found = np.zeros((len(ids), self.dimensions), dtype=np.float32)
         padded, seconds = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids))
         batches = token_budget_batches(lengths, self.budget)
-        results = self._run([[ids[row] for row in rows] for rows in batches])
+        results = self._run([[ids[row] for row in rows] for rows in batches], self._pooled)
         for rows, (vectors, took) in zip(batches, results, strict=True):
             found[rows], padded[rows], seconds[rows] = vectors, lengths[rows].max(), took / len(rows)
 
@@ -159,6 +173,28 @@ class Encoder:
         for row in np.flatnonzero(~np.isfinite(whole).all(axis=1)):
             whole[row], errors[row] = 0.0, "the encoder gave a vector that is not finite"
         return Encoded(whole, tokens, of_texts(padded).astype(np.int32), of_texts(seconds).astype(np.float32), errors)
+
+    def states(self, texts: Sequence[str]) -> list[States]:
+        """Last hidden states of the texts' tokens, over all chunks; a token of a decoder knows what stands before it only.
+
+        Holds all of them: some 1.5 kB a token with 384 dimensions.
+        """
+        encodings = self.tokenizer.encode_batch([self.config.prompt + text for text in texts])
+        own = [pieces(encoding, self.config) for encoding in encodings]
+        every = [part for text in own for part in text]
+        found: list[np.ndarray] = [np.zeros((0, self.dimensions), dtype=np.float32)] * len(every)
+        lengths = np.array([len(part.ids) for part in every], dtype=np.int64)
+        batches = token_budget_batches(lengths, self.budget)
+        results = self._run([[every[row].ids for row in rows] for rows in batches], flat)
+        for rows, (vectors, _) in zip(batches, results, strict=True):
+            for row, part in zip(rows, np.split(vectors, np.cumsum(lengths[rows])[:-1]), strict=True):
+                found[row] = part
+        where = [places(part, self.config) for part in every]
+        ends = np.cumsum([0, *(len(text) for text in own)])
+        return [_of_text(where[a:b], found[a:b], self.dimensions) for a, b in itertools.pairwise(ends)]
+
+    def _pooled(self, output: Any, mask: Tensor) -> Tensor:
+        return pooled(output, mask, self.config.pooling)
 
     def _tokenize(self, texts: Sequence[str | None]) -> tuple[list[list[list[int]]], list[str | None]]:
         """Token ids of each text's chunks (none where there is an error)."""
@@ -184,31 +220,31 @@ class Encoder:
         """At least one, of at least one token: a mark of the model's, where its tokenizer gives an empty text none."""
         return chunks(encoding, self.config) or [[_mark(self.model.config)]]
 
-    def _run(self, batches: list[list[list[int]]]) -> Iterator[tuple[np.ndarray, float]]:
-        """Vectors of each batch, and the seconds that the model took for it."""
-        threads = torch.get_num_threads()
+    def _run(self, batches: list[list[list[int]]], read: Read) -> Iterator[tuple[np.ndarray, float]]:
+        """What is read of each batch, and the seconds that the model took for it."""
+        run_batch, threads = partial(self._run_batch, read=read), torch.get_num_threads()
         if self.device.startswith("cuda"):
-            yield from self._run_queued(batches)
+            yield from self._run_queued(batches, read)
         elif self.device != "cpu" or threads == 1:
-            yield from map(self._run_batch, batches)
+            yield from map(run_batch, batches)
         else:
             # As many batches at a time as torch may use threads, each with one: threads that share a batch wait for each
             # other after every layer's every part, 12 % slower on two cores.
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield from pool.map(self._run_batch, batches)
+                yield from pool.map(run_batch, batches)
 
-    def _run_batch(self, ids: list[list[int]]) -> tuple[np.ndarray, float]:
+    def _run_batch(self, ids: list[list[int]], read: Read) -> tuple[np.ndarray, float]:
         clock = time.perf_counter()
-        vectors = torch.cat(self._halving(ids)).cpu().numpy()
+        vectors = torch.cat(self._halving(ids, read)).cpu().numpy()
         return vectors, time.perf_counter() - clock
 
-    def _run_queued(self, batches: list[list[list[int]]]) -> Iterator[tuple[np.ndarray, float]]:
+    def _run_queued(self, batches: list[list[list[int]]], read: Read) -> Iterator[tuple[np.ndarray, float]]:
         """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
         queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
         for number, ids in enumerate(batches):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            found = torch.cat(self._halving(ids))
+            found = torch.cat(self._halving(ids, read))
             host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
             host.copy_(found, non_blocking=True)
             end.record()
@@ -218,30 +254,38 @@ class Encoder:
                 end.synchronize()
                 yield host.numpy(), begin.elapsed_time(end) / 1_000
 
-    def _halving(self, ids: list[list[int]]) -> list[Tensor]:
-        """Vectors of one batch on the device; where memory does not suffice, of its halves."""
+    def _halving(self, ids: list[list[int]], read: Read) -> list[Tensor]:
+        """What is read of one batch, on the device; where memory does not suffice, of its halves."""
         try:
-            return [self._forward(ids)]
+            return [self._forward(ids, read)]
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise
         # Out here the failed try holds no memory any more.
         torch.cuda.empty_cache()
         half = len(ids) // 2
-        return [*self._halving(ids[:half]), *self._halving(ids[half:])]
+        return [*self._halving(ids[:half], read), *self._halving(ids[half:], read)]
 
     @torch.inference_mode()
-    def _forward(self, ids: list[list[int]]) -> Tensor:
+    def _forward(self, ids: list[list[int]], read: Read) -> Tensor:
         block, real = block_of(ids)
         mask, inputs = self._moved(real), {"input_ids": self._moved(block)}
         if not real.all():
             inputs["attention_mask"] = mask.long()
-        return pooled(self.model(**inputs), mask, self.config.pooling)
+        return read(self.model(**inputs), mask)
 
     def _moved(self, block: np.ndarray) -> Tensor:
         """A block on the device; a GPU copies it from pinned memory while it works on what came before."""
         there = torch.from_numpy(block)
         return there.pin_memory().to(self.device, non_blocking=True) if self.device.startswith("cuda") else there
+
+
+def _of_text(where: list[np.ndarray], found: list[np.ndarray], dimensions: int) -> States:
+    """A text's chunks in one, without tokens that are none of its characters; what is not finite is 0."""
+    placed = np.concatenate([np.zeros((0, 2), dtype=np.int64), *where])
+    vectors = np.concatenate([np.zeros((0, dimensions), dtype=np.float32), *found])
+    real = placed[:, 1] > placed[:, 0]
+    return States(placed[real], np.nan_to_num(vectors[real], nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _mark(config: Any) -> int:

@@ -1,4 +1,4 @@
-"""Token vectors → one unit vector a chunk → one a text."""
+"""Token vectors → one unit vector a chunk → one a text; or as they are."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def pooled(output: Any, mask: Tensor, pooling: str) -> Tensor:
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         found = (hidden * weight).sum(dim=1, dtype=torch.float32) / mask.sum(dim=1, keepdim=True)
     return torch.nn.functional.normalize(found, dim=1)
+
+
+def flat(output: Any, mask: Tensor) -> Tensor:
+    """Last hidden states of all real tokens, row after row, fp32 [tokens, d]; arguments as of `pooled`."""
+    found: Tensor = output.last_hidden_state[mask].float()
+    return found
 
 
 def joined(found: np.ndarray, owner: np.ndarray, weights: np.ndarray, texts: int) -> np.ndarray:

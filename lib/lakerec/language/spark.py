@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,8 @@ SCHEMA = ", ".join((
     f"{C.TEXT_HASH} string", f"{C.ENCODER} string", f"{C.VECTOR} array<float>", f"{C.TOKENS} int", f"{C.ERROR} string",
     f"{C.PADDED} int", f"{C.SECONDS} float",
 ))  # fmt: skip
+Work = Callable[["Encoder", Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""A partition's work, given the worker's encoder."""
 ROWS_HELD = 20_000
 """Texts that are sorted by length together; more of them pad less but take memory."""
 
@@ -56,10 +58,27 @@ def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = 
     Raises:
         EnvironmentProblem: in a task, where a worker's model files are not those of the label.
     """
-    spark = texts.sparkSession
-    profile = gpu_profile(spark, config.gpus_per_task) if config.gpus_per_task and not is_local(spark) else None
-    columns = texts.select(C.TEXT_HASH, C.TEXT)
-    return columns.mapInArrow(_encode_partition(settled(config), threads, label), SCHEMA, profile=profile)
+    work = _encode_partition(settled(config), threads, label)
+    return on_workers(texts.select(C.TEXT_HASH, C.TEXT), work, SCHEMA, config.gpus_per_task)
+
+
+def with_encoder(
+    rows: DataFrame, work: Work, schema: str, config: EncoderConfig, threads: int | None, label: str
+) -> DataFrame:
+    """What `work` makes of each partition's Arrow batches, with the worker's encoder at hand; arguments as above."""
+    settings = settled(config).model_dump_json()
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from work(worker_encoder(settings, threads, label), batches)
+
+    return on_workers(rows, run, schema, config.gpus_per_task)
+
+
+def on_workers(rows: DataFrame, work: Callable[..., Any], schema: str, gpus: float) -> DataFrame:
+    """mapInArrow, on a cluster with so many GPUs a task."""
+    spark = rows.sparkSession
+    profile = gpu_profile(spark, gpus) if gpus and not is_local(spark) else None
+    return rows.mapInArrow(work, schema, profile=profile)
 
 
 def write_texts(
@@ -74,7 +93,7 @@ def write_texts(
     Raises:
         EnvironmentProblem: in a task, where a worker's model files are not those of the label.
     """
-    spark, settings, place = prompts.sparkSession, config.model_dump_json(), str(folder)
+    settings, place = config.model_dump_json(), str(folder)
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = _loaded_writer(settings, place, _device(threads, gpus), label)
@@ -82,9 +101,8 @@ def write_texts(
             written = pa.array(writer.write(table["prompt"].to_pylist()), pa.string())
             yield from table.append_column("written", written).to_batches()
 
-    profile = gpu_profile(spark, gpus) if gpus and not is_local(spark) else None
     fields = [f"`{name}` {kind}" for name, kind in prompts.dtypes]
-    return prompts.mapInArrow(write, ", ".join([*fields, "written string"]), profile=profile)
+    return on_workers(prompts, write, ", ".join([*fields, "written string"]), gpus)
 
 
 @contextmanager

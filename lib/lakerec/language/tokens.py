@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from lakerec.config import EncoderConfig
@@ -22,7 +23,21 @@ def prompted(text: str | None, config: EncoderConfig) -> str | None:
     return text if text is None else config.prompt + text
 
 
-def chunks(encoding: Encoding, config: EncoderConfig) -> list[list[int]]:
-    """Token ids of each chunk; none where the tokenizer gives an empty text no token."""
+def pieces(encoding: Encoding, config: EncoderConfig) -> list[Encoding]:
+    """The chunks of a text; none where the tokenizer gives an empty text no token."""
     more = encoding.overflowing if config.long_texts == "chunk" else []
-    return [part.ids for part in (encoding, *more) if part.ids]
+    return [part for part in (encoding, *more) if part.ids]
+
+
+def chunks(encoding: Encoding, config: EncoderConfig) -> list[list[int]]:
+    """Token ids of each chunk."""
+    return [part.ids for part in pieces(encoding, config)]
+
+
+def places(part: Encoding, config: EncoderConfig) -> np.ndarray:
+    """Where a chunk's tokens stand in the text itself, int64 [tokens, 2], in characters; of marks and the prompt [0, 0].
+
+    The tokenizer counts them from the prompt on. Offsets need `encode` or `encode_batch`, as `encode_batch_fast` has none.
+    """
+    found: np.ndarray = np.maximum(np.array(part.offsets, dtype=np.int64).reshape(-1, 2) - len(config.prompt), 0)
+    return found

@@ -23,6 +23,8 @@ STRENGTHS = (1.0, 10.0, 100.0)
 """Inverse regularization of the logistic regression, to choose from."""
 PSEUDO_WEIGHT = 0.5
 """Of a row that was labelled by the model, beside one that a person labelled."""
+NEVER = -1e3
+"""Logit of a class that was not learned."""
 LEAST_OF_CLASS, LEAST_KEPT = 3, 5
 """Labelled rows that a class must have; predictions that a precision is worked out of."""
 
@@ -52,7 +54,7 @@ class Labeller:
 
     def probabilities(self, vectors: np.ndarray) -> np.ndarray:
         """Calibrated, float64 [n, classes]."""
-        return _softmax((vectors @ self.weights.T + self.bias) / self.temperature)
+        return softmax((vectors @ self.weights.T + self.bias) / self.temperature)
 
 
 def fit_labeller(
@@ -74,13 +76,13 @@ def fit_labeller(
     kept, own = vectors[known], np.searchsorted(classes, np.asarray(labels)[known])
     logits = {strength: _held_out(kept, own, unlabelled, strength, seed) for strength in STRENGTHS}
     scored = {
-        (strength, number): _temperature(found, own)
+        (strength, number): fit_temperature(found, own)
         for strength, rounds in logits.items()
         for number, found in enumerate(rounds)
     }
     (strength, rounds), (_, temperature) = min(scored.items(), key=lambda each: (round(each[1][0], 6), each[0][1]))
-    held_out = _softmax(logits[strength][rounds] / temperature)
-    threshold, reached, coverage = _threshold(held_out.max(axis=1), held_out.argmax(axis=1) == own, precision)
+    held_out = softmax(logits[strength][rounds] / temperature)
+    threshold, reached, coverage = least_confidence(held_out.max(axis=1), held_out.argmax(axis=1) == own, precision)
     *_, (weights, bias) = _self_training(kept, own, unlabelled, len(classes), strength, rounds)
     return Labeller(
         classes=[str(name) for name in classes], weights=weights, bias=bias, temperature=temperature, threshold=threshold,
@@ -134,14 +136,14 @@ def _self_training(
     vectors: np.ndarray, own: np.ndarray, unlabelled: np.ndarray, classes: int, strength: float, rounds: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Weights and bias after each round, that without unlabelled rows first; classes join as often as they were labelled."""
-    weights, bias = _logistic(vectors, own, np.ones(len(own)), classes, strength)
+    weights, bias = logistic(vectors, own, np.ones(len(own)), classes, strength)
     yield weights, bias
     shares = np.bincount(own, minlength=classes) / len(own)
     for number in range(1, rounds + 1):
         if not len(unlabelled):
             yield weights, bias
             continue
-        probabilities = _softmax(unlabelled @ weights.T + bias)
+        probabilities = softmax(unlabelled @ weights.T + bias)
         guess, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
         taken = [
             np.flatnonzero(guess == each)[np.argsort(-surest[guess == each], kind="stable")][
@@ -153,23 +155,32 @@ def _self_training(
         every = np.concatenate([vectors, unlabelled[rows]])
         labels, counts = np.concatenate([own, guess[rows]]), np.full(len(own) + len(rows), PSEUDO_WEIGHT)
         counts[: len(own)] = 1
-        weights, bias = _logistic(every, labels, counts, classes, strength)
+        weights, bias = logistic(every, labels, counts, classes, strength)
         yield weights, bias
 
 
-def _logistic(
+def logistic(
     vectors: np.ndarray, own: np.ndarray, counts: np.ndarray, classes: int, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Weights float64 [classes, d] and bias [classes] of a logistic regression; a class that no row has is never chosen.
+
+    Args:
+        own: class of each row, from 0; two classes or more.
+        counts: weight of each row.
+        strength: inverse of the regularization.
+    """
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=500).fit(vectors, own, sample_weight=counts)
-    weights, bias = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
-    if classes == 2:  # one row of weights, for the second class
-        return np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    rows, single = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
+    if len(model.classes_) == 2:  # one row of weights, for the second class
+        rows, single = np.concatenate([-rows, rows]) / 2, np.concatenate([-single, single]) / 2
+    weights, bias = np.zeros((classes, vectors.shape[1])), np.full(classes, NEVER)
+    weights[model.classes_], bias[model.classes_] = rows, single
     return weights, bias
 
 
-def _temperature(logits: np.ndarray, own: np.ndarray) -> tuple[float, float]:
+def fit_temperature(logits: np.ndarray, own: np.ndarray) -> tuple[float, float]:
     """(loss, temperature) at which the held-out rows are likeliest.
 
     Of n rows that are all right, the next one is right by (n + 1) / (n + 2), not for certain: targets are smoothed so far
@@ -183,13 +194,13 @@ def _temperature(logits: np.ndarray, own: np.ndarray) -> tuple[float, float]:
     targets[np.arange(rows), own] = 1 - doubt
 
     def loss(power: float) -> float:
-        return float(-(targets * np.log(np.maximum(_softmax(logits / np.exp(power)), 1e-12))).sum(axis=1).mean())
+        return float(-(targets * np.log(np.maximum(softmax(logits / np.exp(power)), 1e-12))).sum(axis=1).mean())
 
     found = minimize_scalar(loss, bounds=(-4, 4), method="bounded")
     return float(found.fun), float(np.exp(found.x))
 
 
-def _threshold(confidence: np.ndarray, right: np.ndarray, precision: float) -> tuple[float, float | None, float]:
+def least_confidence(confidence: np.ndarray, right: np.ndarray, precision: float) -> tuple[float, float | None, float]:
     """The least confidence from which on so many are right, their precision, and the share of rows that is."""
     order = np.argsort(-confidence, kind="stable")
     sums = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -201,7 +212,8 @@ def _threshold(confidence: np.ndarray, right: np.ndarray, precision: float) -> t
     return float(confidence[order][last]), float(sums[last]), (last + 1) / len(order)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of each row, float64 [n, classes]."""
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return found

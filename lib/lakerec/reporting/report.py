@@ -53,6 +53,8 @@ class ReportData:
     people: Any = None
     descriptions: Any = None
     """Segments and portraits (segments, candidates, portraits, points, groups); None where profile is off."""
+    learned: list[dict[str, Any]] = field(default_factory=list)
+    """Tasks of labels and spans: name, kind, labelled, precision, coverage, kept, labels (label, rows, words)."""
 
 
 def table_of(metrics: list[dict[str, Any]], wanted: str = "all") -> list[dict[str, Any]]:

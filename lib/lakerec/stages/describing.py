@@ -25,7 +25,7 @@ from lakerec.columns import Tables
 from lakerec.errors import EmptyDataError
 from lakerec.features.grounding import lacks, plain
 from lakerec.features.text import told
-from lakerec.lake.platform import is_local, slots
+from lakerec.lake.platform import is_local
 from lakerec.language.files import resolve_model
 from lakerec.language.fresh import fresh_model, tokens
 from lakerec.language.objectives import CAUSAL
@@ -33,6 +33,7 @@ from lakerec.language.spark import workers_problems, write_texts
 from lakerec.language.writer import writer_fingerprint, writing
 from lakerec.language_config import DescriptionConfig, EncoderConfig
 from lakerec.stages.base import Context, Inputs
+from lakerec.stages.encoding import spread
 from lakerec.stages.log import event
 from lakerec.stages.train import models_folder
 from lakerec.training.adapt import Task, adapt, save_texts
@@ -54,9 +55,10 @@ LEARNING_RATE, BATCH, LEAST_STEPS = 2e-3, 32, 300
 
 
 def describe(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str, float]]:
-    """Bring gold/item_descriptions up to date; gives details and metrics."""
+    """Bring gold/item_descriptions up to date, where they are asked for; gives details and metrics."""
     config, lake = context.config.profile.descriptions, context.lake
-    assert config is not None, "it was asked for"
+    if config is None:
+        return {}, {}
     items = lake.read(Tables.ITEMS, inputs.get(Tables.ITEMS))
     folder = _model(context, config, items)
     model = writer_fingerprint(folder, config)
@@ -116,9 +118,9 @@ def _vocabulary(items: DataFrame) -> frozenset[str]:
 def _write(
     context: Context, waiting: DataFrame, config: DescriptionConfig, folder: Path, model: str, vocabulary: frozenset[str]
 ) -> None:
-    local, gpus = is_local(context.spark), context.config.encoder.gpus_per_task
-    tasks = 1 if local else max(1, slots(context.spark, gpus))
-    written = write_texts(waiting.repartition(tasks), config, folder, model, slots(context.spark) if local else None, gpus)
+    encoder = context.config.encoder
+    tasks, threads = spread(context, encoder)
+    written = write_texts(waiting.repartition(tasks), config, folder, model, threads, encoder.gpus_per_task)
     checked = written.mapInArrow(
         _checked(vocabulary), f"{C.ITEM_ID} string, {C.DESCRIPTION} string, written_by string, {WRITTEN} string,"
         f" refused array<string>, {C.MODEL} string, prompt_hash string, input_hash string",

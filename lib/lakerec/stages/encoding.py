@@ -110,18 +110,23 @@ def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, enc
 
 
 def _append(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, transaction: int) -> None:
-    partitions = _partitions(context, config)
-    threads = max(1, slots(context.spark) // partitions) if is_local(context.spark) else None
+    partitions, threads = spread(context, config)
     vectors = encode_texts(texts.repartition(partitions), config, threads, encoder)
     with workers_problems():
         context.lake.append(vectors, Tables.TEXT_VECTORS, f"encode {encoder}", transaction)
 
 
-def _partitions(context: Context, config: EncoderConfig) -> int:
-    """Tasks. On a laptop one worker process with all threads: two with one each would load the model twice."""
-    if config.partitions or is_local(context.spark):
-        return config.partitions or 1
-    return slots(context.spark, config.gpus_per_task) or context.spark.sparkContext.defaultParallelism
+def spread(context: Context, config: EncoderConfig) -> tuple[int, int | None]:
+    """Tasks, and torch threads of each (None: torch's own choice).
+
+    On a laptop one worker process with all threads: two with one each would load the model twice.
+    """
+    if is_local(context.spark):
+        partitions = config.partitions or 1
+        return partitions, max(1, slots(context.spark) // partitions)
+    return (
+        config.partitions or slots(context.spark, config.gpus_per_task) or context.spark.sparkContext.defaultParallelism
+    ), None
 
 
 def _work(vectors: DataFrame) -> Work:

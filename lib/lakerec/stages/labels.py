@@ -24,7 +24,7 @@ from lakerec.models.labelling import Labeller, fit_labeller, margin, requests
 from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context, Inputs
 from lakerec.stages.encoding import encode, vectors_of
-from lakerec.stages.outside import read_outside
+from lakerec.stages.given import ID, forget_others, given_rows, texts_of
 from lakerec.vectors import block
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 LABELLED, UNLABELLED = 50_000, 20_000
 """Rows that are learned from at most, by a digest of their id."""
-ID = "id"
 FIGURES = ("precision", "coverage", "accuracy", "threshold", "temperature", "rounds", "labelled")
 
 
@@ -47,9 +46,7 @@ def label(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str, f
             {**figures, "kept": kept, "classes": found.classes, "left_out": found.left_out}
         )
         metrics |= {f"{figure}_{name}": float(value) for figure, value in figures.items()} | {f"kept_{name}": float(kept)}
-    known = [F.lit(name) for name in context.config.profile.labels] or [F.lit("")]
-    for table in (Tables.PSEUDO_LABELS, Tables.LABEL_REQUESTS):
-        context.lake.delete(table, ~F.col(C.TASK).isin(known))
+    forget_others(context, (Tables.PSEUDO_LABELS, Tables.LABEL_REQUESTS), context.config.profile.labels)
     return details, metrics
 
 
@@ -78,33 +75,18 @@ def _run(context: Context, inputs: Inputs, name: str, task: LabelTask) -> tuple[
 
 def _rows(context: Context, inputs: Inputs, task: LabelTask) -> DataFrame:
     """id, text, encoder, vector of all that could be labelled."""
-    lake = context.lake
+    texts = texts_of(context, task)
     if task.of == "items":
-        texts = lake.read(Tables.ITEM_TEXT).select(F.col(C.ITEM_ID).alias(ID), C.TEXT)
-        vectors = lake.read(Tables.ITEM_VECTORS, inputs.get(Tables.ITEM_VECTORS))
+        vectors = context.lake.read(Tables.ITEM_VECTORS, inputs.get(Tables.ITEM_VECTORS))
         return texts.join(vectors.withColumnRenamed(C.ITEM_ID, ID), on=ID)
-    said = F.trim(F.col(C.CONTEXT)[task.field])
-    texts = lake.read(Tables.BRONZE_EVENTS).select(said.alias(C.TEXT)).where(F.length(C.TEXT) > 0).distinct()
-    texts = texts.withColumn(C.TEXT_HASH, F.sha2(C.TEXT, 256))
-    done = encode(context, texts, chosen_encoder(context))
+    done = encode(context, texts.withColumnRenamed(ID, C.TEXT_HASH), chosen_encoder(context))
     vectors = vectors_of(context, done.encoder).where(F.col(C.VECTOR).isNotNull())
-    return texts.join(vectors, on=C.TEXT_HASH).select(F.col(C.TEXT_HASH).alias(ID), C.TEXT, C.ENCODER, C.VECTOR)
+    return texts.join(vectors.withColumnRenamed(C.TEXT_HASH, ID), on=ID).select(ID, C.TEXT, C.ENCODER, C.VECTOR)
 
 
 def _given(context: Context, name: str, task: LabelTask) -> DataFrame:
-    """id, label as a person gave it; what was labelled two ways is left out.
-
-    Raises:
-        InputError: the table is not there, or lacks a column.
-    """
-    where, key = f"profile.labels.{name}", task.key or (C.ITEM_ID if task.of == "items" else C.TEXT)
-    options = {"header": True, **task.options} if task.format == "csv" else task.options
-    table = read_outside(context.spark, task.path, task.format, options, (key, task.label), where)
-    own = F.trim(F.col(f"`{key}`").cast("string"))
-    rows = table.select(
-        (own if task.of == "items" else F.sha2(own, 256)).alias(ID), F.trim(F.col(f"`{task.label}`")).alias(C.LABEL)
-    )
-    rows = rows.where(F.col(ID).isNotNull() & (F.length(C.LABEL) > 0)).distinct()
+    """id, label as a person gave it; what was labelled two ways is left out."""
+    rows = given_rows(context, f"profile.labels.{name}", task, {C.LABEL: task.label}).where(F.length(C.LABEL) > 0)
     return rows.groupBy(ID).agg(F.min(C.LABEL).alias(C.LABEL), F.count("*").alias("_n")).where("_n = 1").drop("_n")
 
 

@@ -1,5 +1,7 @@
 """Interactions and item vectors → gold/user_vectors, gold/portraits, gold/segments: people as their behaviour shows them.
 
+Labels (stages/labels.py) and spans (stages/spans.py) from few labelled rows come first, where the config names any.
+
     interactions, weights halving by age ─ ⋈ item vectors ─► user vectors ─ sample → number, centres ─► segments
                                          ─ ⋈ items ────────► interests, rhythm, liking, price band, a sentence → portraits
 
@@ -30,6 +32,7 @@ from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
 from lakerec.stages.log import event
+from lakerec.stages.spans import find_spans
 from lakerec.vectors import block
 
 if TYPE_CHECKING:
@@ -44,10 +47,9 @@ LEAST_SHARE = 0.02
 
 
 def run(context: Context, inputs: Inputs) -> Result:
-    details, metrics = label(context, inputs) if context.config.profile.labels else ({}, {})
-    if context.config.profile.descriptions is not None:
-        more_details, more_metrics = describe(context, inputs)
-        details, metrics = details | more_details, metrics | more_metrics
+    details, metrics = label(context, inputs)
+    for said, figures in (find_spans(context), describe(context, inputs)):
+        details, metrics = details | said, metrics | figures
     interactions = context.lake.read(Tables.INTERACTIONS, inputs.get(Tables.INTERACTIONS))
     if context.config.profile.people:
         found = _people(context, inputs, interactions)
@@ -235,7 +237,7 @@ def _terms(portraits: DataFrame) -> dict[int, list[tuple[Any, ...]]]:
 STAGE = Stage(
     name="profile",
     run=run,
-    summary="people: vectors, portraits, segments; labels from few labelled rows",
+    summary="people: vectors, portraits, segments; labels and spans from few labelled rows",
     reads=(Tables.INTERACTIONS, Tables.ITEM_VECTORS, Tables.ITEMS, Tables.EVENTS),
     writes=(
         Tables.USER_VECTORS,
@@ -243,9 +245,14 @@ STAGE = Stage(
         Tables.SEGMENTS,
         Tables.PSEUDO_LABELS,
         Tables.LABEL_REQUESTS,
+        Tables.PSEUDO_SPANS,
         Tables.ITEM_DESCRIPTIONS,
     ),
     sections=("profile", "encoder", "adapt"),
     after=("embed",),
-    wanted=lambda config: config.profile.people or bool(config.profile.labels) or config.profile.descriptions is not None,
+    wanted=lambda config: (
+        config.profile.people
+        or bool(config.profile.labels or config.profile.spans)
+        or config.profile.descriptions is not None
+    ),
 )

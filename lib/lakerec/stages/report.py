@@ -26,6 +26,7 @@ from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refus
 from lakerec.stages.report_descriptions import descriptions
 from lakerec.stages.report_drift import drift
 from lakerec.stages.report_events import distributions
+from lakerec.stages.report_labels import learned
 from lakerec.stages.report_language import language
 from lakerec.stages.report_people import people
 
@@ -82,6 +83,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         map_groups=groups,
         language=language(context, rows[ADAPT]) if ADAPT in rows and config.adapt.objectives else None,
         people=people(context, rows["profile"]) if "profile" in rows and config.profile.people else None,
+        learned=learned(context, rows["profile"]) if "profile" in rows else [],
         descriptions=descriptions(context) if "profile" in rows and config.profile.descriptions else None,
     )
 

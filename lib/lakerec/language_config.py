@@ -198,6 +198,13 @@ class SpanTask(FewRows):
 Task = TypeVar("Task", bound=FewRows)
 
 
+class SentimentConfig(Section):
+    """What customers' texts say of items, by labels of profile.labels: the portraits' liking, in place of events' values."""
+
+    task: str = Field(description="name in profile.labels, of texts")
+    scores: dict[str, float] = Field(min_length=2, description="label: how much it is liked, such as {good: 1, bad: -1}")
+
+
 class ProfileConfig(Section):
     """What is told of people: vectors, portraits and segments."""
 
@@ -214,6 +221,7 @@ class ProfileConfig(Section):
     sample: int = Field(20_000, ge=10, description="users that segments are worked out of; all are put into one")
     labels: dict[str, LabelTask] = Field(default_factory=dict, description="name: what is labelled and where labels are")
     spans: dict[str, SpanTask] = Field(default_factory=dict, description="name: words to find in texts, where some are told")
+    sentiment: SentimentConfig | None = Field(None, description="liking by what customers write; none: by events' values")
     descriptions: DescriptionConfig | None = Field(None, description="descriptions of items that have none; none: off")
 
     @field_validator("labels", "spans")
@@ -221,6 +229,16 @@ class ProfileConfig(Section):
     def _plain_names(cls, value: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
         plain_names(str(info.field_name), value)
         return value
+
+    @model_validator(mode="after")
+    def _sentiment_of_texts(self) -> ProfileConfig:
+        if self.sentiment is not None and getattr(self.labels.get(self.sentiment.task), "of", None) != "texts":
+            texts = [name for name, task in self.labels.items() if task.of == "texts"]
+            raise ValueError(
+                f"sentiment.task must be one of labels that is of texts ({', '.join(texts) or 'there is none'}), "
+                f"found `{self.sentiment.task}`"
+            )
+        return self
 
     @field_validator("segments")
     @classmethod

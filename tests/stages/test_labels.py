@@ -4,9 +4,10 @@ import json
 
 import pytest
 from lakerec.columns import Tables
-from lakerec.errors import EmptyDataError, InputError
+from lakerec.errors import ConfigError, EmptyDataError, InputError
 from lakerec.stages import pipeline
 from lakerec.stages.base import last_run
+from lakerec.stages.sentiment import felt
 
 from tests import shop
 
@@ -62,6 +63,23 @@ def test_items_and_texts_get_the_labels_that_the_model_is_sure_of(place):
     assert {row.task for row in labels} == {row.task for row in asked} == {"mood"}, (
         "a task that is gone takes its labels along"
     )
+
+
+def test_what_customers_write_tells_what_they_value(place):
+    task = f"{{mood: {{of: texts, field: review, path: {place.parent}/moods.csv, label: mood}}}}"
+    profiled(place, task)
+    scores = "profile.sentiment={task: mood, scores: {good: 1, bad: -1}}"
+    with pipeline.opened(shop.load(place, f"profile.labels={task}", scores)) as context:
+        events = context.lake.read(Tables.EVENTS)
+        found = felt(context, events, context.config.profile.sentiment)
+        said = context.lake.read(Tables.BRONZE_EVENTS).selectExpr("event_id", "trim(context['review']) AS review")
+        rows = found.join(said, on="event_id").collect()
+        assert len(rows) == events.count(), "no event is lost or doubled"
+    told = [row for row in rows if row.value is not None]
+    assert len(told) > 30 and all(row.value == (1 if "love" in row.review else -1) for row in told)
+    assert all(row.value is None for row in rows if not row.review)
+    with pytest.raises(ConfigError, match=r"sentiment.task must be one of labels that is of texts \(mood\), found `kind`"):
+        shop.load(place, f"profile.labels={task}", scores.replace("mood", "kind"))
 
 
 def test_a_table_that_is_not_there_or_too_small_is_told(place):

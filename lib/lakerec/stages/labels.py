@@ -52,7 +52,7 @@ def label(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str, f
 
 def _run(context: Context, inputs: Inputs, name: str, task: LabelTask) -> tuple[Labeller, int]:
     rows = _rows(context, inputs, task).localCheckpoint()
-    given = _given(context, name, task)
+    given = given_labels(context, name, task)
     joined = rows.join(given, on=ID, how="left")
     known = _arrays(joined.where(F.col(C.LABEL).isNotNull()), LABELLED)
     rest = joined.where(F.col(C.LABEL).isNull() & F.col(C.VECTOR).isNotNull()).drop(C.LABEL)
@@ -84,7 +84,7 @@ def _rows(context: Context, inputs: Inputs, task: LabelTask) -> DataFrame:
     return texts.join(vectors.withColumnRenamed(C.TEXT_HASH, ID), on=ID).select(ID, C.TEXT, C.ENCODER, C.VECTOR)
 
 
-def _given(context: Context, name: str, task: LabelTask) -> DataFrame:
+def given_labels(context: Context, name: str, task: LabelTask) -> DataFrame:
     """id, label as a person gave it; what was labelled two ways is left out."""
     rows = given_rows(context, f"profile.labels.{name}", task, {C.LABEL: task.label}).where(F.length(C.LABEL) > 0)
     return rows.groupBy(ID).agg(F.min(C.LABEL).alias(C.LABEL), F.count("*").alias("_n")).where("_n = 1").drop("_n")

@@ -32,6 +32,7 @@ from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
 from lakerec.stages.log import event
+from lakerec.stages.sentiment import felt
 from lakerec.stages.spans import find_spans
 from lakerec.vectors import block
 
@@ -156,6 +157,8 @@ def _portraits(
     lake, config = context.lake, context.config.profile
     items = lake.read(Tables.ITEMS, inputs.get(Tables.ITEMS))
     known = lake.read(Tables.EVENTS, inputs.get(Tables.EVENTS))
+    if config.sentiment is not None:
+        known = felt(context, known, config.sentiment)
     moments = interactions.groupBy(C.USER_ID).agg(F.max(C.EVENT_TIME).alias(C.KNOWABLE_AT))
     rows = people.rhythm(interactions).join(moments, on=C.USER_ID)
     rows = rows.join(people.interests(weighted, items, config.interests, config.evidence), on=C.USER_ID, how="left")

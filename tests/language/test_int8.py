@@ -15,12 +15,16 @@ from tests.small_models import small_bert, small_gpt2
 TEXTS = ["Toy Story", "", "A lamp of brass, with a shade of green glass " * 5, "Red mug", "Blue mug, set of four"]
 
 
+fit = pytest.mark.skipif(not int8.adds_up(), reason="a processor without VNNI, which int8 refuses")
+
+
 @pytest.fixture()
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "lakerec" / "int8"
 
 
+@fit
 @pytest.mark.parametrize(
     ("kind", "pooling"),
     [("minilm", "mean"), ("minilm", "cls"), (small_bert, "pooler"), (small_gpt2, "last_token")],
@@ -37,6 +41,7 @@ def test_vectors_are_near_those_of_fp32_in_batches_that_pad(cache, tmp_path, kin
     assert not np.allclose(plain, small, atol=1e-5), "8-bit products would be others"
 
 
+@fit
 def test_a_model_is_quantized_once(cache, monkeypatch):
     config = EncoderConfig(precision="int8")
     first = Encoder(config, "cpu").encode(TEXTS).vectors
@@ -52,6 +57,7 @@ def test_a_processor_whose_sums_overflow_is_refused(cache, monkeypatch):
         Encoder(EncoderConfig(precision="int8"), "cpu")
 
 
+@fit
 def test_without_onnx_runtime_the_message_says_how_to_get_it(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EnvironmentProblem, match=r"pip install 'lakerec\[int8\]'"):

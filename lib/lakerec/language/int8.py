@@ -70,8 +70,13 @@ class Int8Model:
         return Output(hidden, rest[0] if rest else None)
 
 
+def adds_up() -> bool:
+    """Whether this processor's sums of 8-bit products do not overflow."""
+    return platform.machine() not in ("x86_64", "AMD64") or processor_has(PRODUCTS)
+
+
 def _runtime() -> Any:
-    if platform.machine() in ("x86_64", "AMD64") and not processor_has(PRODUCTS):
+    if not adds_up():
         raise EnvironmentProblem(f"encoder.precision: int8 needs a processor with {' or '.join(PRODUCTS)}; take `auto`")
     try:
         import onnxruntime

@@ -36,7 +36,7 @@ test: $(READY) ## tests that take minutes at most
 test-slow: $(READY) ## the longer ones
 	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail month by month and day by day (hours), avro
+test-long: $(READY) ## Online Retail in portions, by month and by day (hours), all kills, avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
 test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks

@@ -122,6 +122,7 @@ def test_by_month_and_by_day_give_the_tables_of_one_batch(spark, at_once, tmp_pa
     assert statistics.median(seconds[-tenth:]) < 2 * statistics.median(seconds[tenth : 2 * tenth + 1])
 
 
+@pytest.mark.long
 def test_shuffled_portions_with_a_file_delivered_twice_give_the_tables_of_one_batch(spark, at_once, tmp_path):
     files = sorted(DATA.glob("*.csv"))
     random.Random(7).shuffle(files)

@@ -48,6 +48,11 @@ def test_a_run_that_encodes_says_how_fast_how_padded_and_at_what_cost(opened):
     assert metrics["cost_per_million_texts"] == pytest.approx(3.6 * seconds / 3600 / len(WORDS) * 1_000_000)
     context, again = opened("encoder.price_per_hour=3.6")
     assert again.metrics == {} and again.details["encoded"] == "0"
+    older = context.lake.read(Tables.TEXT_VECTORS).drop("padded", "seconds").localCheckpoint()
+    place = context.lake.name(Tables.TEXT_VECTORS)
+    older.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(place)
+    _, again = opened(texts=(*WORDS, "new"))
+    assert again.details["encoded"] == "1", "a table of an older lakerec gains what it lacks, and keeps its vectors"
 
 
 def test_components_stay_when_items_come_and_go_when_all_is_built_anew(opened):

@@ -65,6 +65,7 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
         EnvironmentProblem: the encoder's files changed meanwhile, or a worker has others; what was committed before stays.
     """
     encoder = encoder_fingerprint(config)
+    context.lake.ensure(Tables.TEXT_VECTORS)  # one of an older lakerec gains what is read below
     total, done = pending(texts, context.lake.read(Tables.TEXT_VECTORS), encoder).count(), 0
     if not total:
         return Encoding(encoder, 0, _work(vectors_of(context, encoder)))

@@ -28,6 +28,7 @@ from lakerec.errors import EnvironmentProblem
 from lakerec.language.adapters import load_bottlenecks
 from lakerec.language.batching import block_of, token_budget_batches
 from lakerec.language.files import fingerprint, processor_has, resolve_model
+from lakerec.language.halving import halving
 from lakerec.language.int8 import Int8Model
 from lakerec.language.packed import pack
 from lakerec.language.pooling import flat, joined, pooled
@@ -179,7 +180,7 @@ class Encoder:
 
         Holds all of them: some 1.5 kB a token with 384 dimensions.
         """
-        encodings = self.tokenizer.encode_batch([self.config.prompt + text for text in texts])
+        encodings = self.tokenizer.encode_batch([prompted(text, self.config) for text in texts])
         own = [pieces(encoding, self.config) for encoding in encodings]
         every = [part for text in own for part in text]
         found: list[np.ndarray] = [np.zeros((0, self.dimensions), dtype=np.float32)] * len(every)
@@ -235,7 +236,7 @@ class Encoder:
 
     def _run_batch(self, ids: list[list[int]], read: Read) -> tuple[np.ndarray, float]:
         clock = time.perf_counter()
-        vectors = torch.cat(self._halving(ids, read)).cpu().numpy()
+        vectors = torch.cat(halving(partial(self._forward, read=read), ids)).cpu().numpy()
         return vectors, time.perf_counter() - clock
 
     def _run_queued(self, batches: list[list[list[int]]], read: Read) -> Iterator[tuple[np.ndarray, float]]:
@@ -244,7 +245,7 @@ class Encoder:
         for number, ids in enumerate(batches):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            found = torch.cat(self._halving(ids, read))
+            found = torch.cat(halving(partial(self._forward, read=read), ids))
             host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
             host.copy_(found, non_blocking=True)
             end.record()
@@ -253,18 +254,6 @@ class Encoder:
                 host, begin, end = queued.popleft()
                 end.synchronize()
                 yield host.numpy(), begin.elapsed_time(end) / 1_000
-
-    def _halving(self, ids: list[list[int]], read: Read) -> list[Tensor]:
-        """What is read of one batch, on the device; where memory does not suffice, of its halves."""
-        try:
-            return [self._forward(ids, read)]
-        except torch.OutOfMemoryError:
-            if len(ids) == 1:
-                raise
-        # Out here the failed try holds no memory any more.
-        torch.cuda.empty_cache()
-        half = len(ids) // 2
-        return [*self._halving(ids[:half], read), *self._halving(ids[half:], read)]
 
     @torch.inference_mode()
     def _forward(self, ids: list[list[int]], read: Read) -> Tensor:

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ SCHEMA = ", ".join((
 ))  # fmt: skip
 Work = Callable[["Encoder", Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 """A partition's work, given the worker's encoder."""
+Model = TypeVar("Model")
 ROWS_HELD = 20_000
 """Texts that are sorted by length together; more of them pad less but take memory."""
 
@@ -221,17 +222,11 @@ def _device(threads: int | None, gpus: float) -> str:
 
 @lru_cache(maxsize=1)
 def _loaded(settings: str, device: str, label: str) -> Encoder:
-    """Loaded once a process and device; files are looked at before and after, so that none changes while it loads."""
+    """Loaded once a process and device."""
     from lakerec.language.encoder import Encoder
 
     config = EncoderConfig.model_validate_json(settings)
-    before, encoder = fingerprint(config), Encoder(config, device)
-    if not before == fingerprint(config) == label:
-        raise EnvironmentProblem(
-            f"encoder.model: the files of `{config.model}` are not those that the run began with: they changed, or a worker "
-            "has others than the driver; start it again when all have the same"
-        )
-    return encoder
+    return _as_labelled(lambda: Encoder(config, device), lambda: fingerprint(config), label, "encoder", config.model)
 
 
 @lru_cache(maxsize=1)
@@ -239,10 +234,19 @@ def _loaded_writer(settings: str, folder: str, device: str, label: str) -> Write
     from lakerec.language.writer import Writer, writer_fingerprint
 
     config, place = DescriptionConfig.model_validate_json(settings), Path(folder)
-    before, writer = writer_fingerprint(place, config), Writer(place, config, device)
-    if not before == writer_fingerprint(place, config) == label:
-        raise EnvironmentProblem(f"profile.descriptions.model: the files in {folder} are not those that the run began with")
-    return writer
+    found = partial(writer_fingerprint, place, config)
+    return _as_labelled(lambda: Writer(place, config, device), found, label, "profile.descriptions", folder)
+
+
+def _as_labelled(load: Callable[[], Model], found: Callable[[], str], label: str, section: str, name: str) -> Model:
+    """A model whose files have the fingerprint `label`, looked at before and after, so that none changes while it loads."""
+    before, model = found(), load()
+    if not before == found() == label:
+        raise EnvironmentProblem(
+            f"{section}.model: the files of `{name}` are not those that the run began with: they changed, or a worker "
+            "has others than the driver; start it again when all have the same"
+        )
+    return model
 
 
 def vectorizer(config: EncoderConfig, threads: int | None = None) -> Callable[[Column], Column]:

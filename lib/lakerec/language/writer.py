@@ -9,6 +9,7 @@ padding changes in the last digits.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from lakerec.errors import EnvironmentProblem
 from lakerec.language.batching import token_budget_batches
 from lakerec.language.encoder import default_device, positions
 from lakerec.language.files import digest_of, is_decoder
+from lakerec.language.halving import halving
 from lakerec.language_config import DescriptionConfig
 
 CPU_BUDGET, GPU_BUDGET = 2_048, 65_536
@@ -76,20 +78,10 @@ class Writer:
         lengths = np.array([len(tokens) + self.config.max_tokens for tokens in ids], dtype=np.int64)
         written = [""] * len(prompts)
         for rows in token_budget_batches(lengths, self.budget):
-            for row, text in zip(rows, self._halving([ids[r] for r in rows], [prompts[r] for r in rows]), strict=True):
+            parts = halving(lambda some: self._batch([ids[r] for r in some], [prompts[r] for r in some]), rows.tolist())
+            for row, text in zip(rows, itertools.chain(*parts), strict=True):
                 written[row] = text
         return written
-
-    def _halving(self, ids: list[list[int]], prompts: list[str]) -> list[str]:
-        """One batch; where memory does not suffice, its halves."""
-        try:
-            return self._batch(ids, prompts)
-        except torch.OutOfMemoryError:
-            if len(ids) == 1:
-                raise
-        torch.cuda.empty_cache()  # out here the failed try holds no memory any more
-        half = len(ids) // 2
-        return [*self._halving(ids[:half], prompts[:half]), *self._halving(ids[half:], prompts[half:])]
 
     @torch.inference_mode()
     def _batch(self, ids: list[list[int]], prompts: list[str]) -> list[str]:

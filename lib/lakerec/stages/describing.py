@@ -70,7 +70,7 @@ def describe(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str
     done = (known.limit(0) if context.full else known).select(C.ITEM_ID, "input_hash", C.MODEL)
     waiting = wanted.join(done, on=[C.ITEM_ID, "input_hash", C.MODEL], how="left_anti").localCheckpoint()
     total = waiting.count()
-    vocabulary = _vocabulary(items)
+    vocabulary = _vocabulary(items) if total else frozenset()
     slices = -(-total // (SLICE if is_local(context.spark) else 10 * SLICE))
     for number in range(slices):
         context.progress.update("descriptions written", number * total // slices, total)

@@ -1,0 +1,28 @@
+"""Batches that memory does not suffice for, in halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+Row = TypeVar("Row")
+Found = TypeVar("Found")
+
+
+def halving(work: Callable[[list[Row]], Found], rows: list[Row]) -> list[Found]:
+    """What `work` makes of the rows; where memory does not suffice, of their halves, in order.
+
+    Raises:
+        torch.OutOfMemoryError: a single row is too much.
+    """
+    try:
+        return [work(rows)]
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise
+    # Out here the failed try holds no memory any more.
+    torch.cuda.empty_cache()
+    half = len(rows) // 2
+    return [*halving(work, rows[:half]), *halving(work, rows[half:])]

@@ -58,6 +58,7 @@ def test_a_childs_column_mapping_replaces_the_parents(file):
         ("features.item_text=['{tilte}']", r"`\{tilte\}`: unknown field `tilte`.*did you mean `title`.*\{?attributes\.NAME"),
         ("features.item_text=['{attributes.}']", r"unknown field `attributes\.`"),
         ("features.item_text=['{title']", r"`\{title`: expected '\}' before end of string"),
+        ("features.item_text=['{title!r}']", r"`\{title!r\}`: a field is taken as it stands, without a format"),
         ("features.item_text=[an item]", r"`an item` names no field, so it says the same of every item"),
         ("features.item_text=[]", r"features\.item_text"),
         ("features.price_bands=[2, 2]", r"price_bands must be rising prices above 0, found \[2\.0, 2\.0\]"),

@@ -11,13 +11,13 @@ import json
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from lakerec.columns import Columns, Metrics, Models
 from lakerec.errors import nearest
 from lakerec.language_config import AdaptConfig, EncoderConfig, FusionConfig, ProfileConfig
 from lakerec.source import Section, SourceConfig
-from lakerec.templates import pieces
+from lakerec.templates import Template
 
 
 class LakeConfig(Section):
@@ -101,7 +101,7 @@ class FeatureConfig(Section):
         default_factory=dict,
         description="weight of an interaction by event type; 1 where not named, 0 leaves it out",
     )
-    item_text: list[str] = Field(
+    item_text: list[Template] = Field(
         default_factory=lambda: ["{title}", "{categories}", "{description}"],
         min_length=1,
         description="parts of an item's text, joined by `. `; one of which a field is empty is left out",
@@ -117,13 +117,6 @@ class FeatureConfig(Section):
     pairs_within: Literal["user", "session"] = Field("session", description="what two items must share to occur together")
     pairs_last: int = Field(50, ge=2, description="items of a user or session that pairs are made of, the latest ones")
     k_core: int = Field(0, ge=0, description="fewest items of a user and users of an item that stay interactions; 0: off")
-
-    @field_validator("item_text")
-    @classmethod
-    def _known_fields(cls, value: list[str]) -> list[str]:
-        for template in value:
-            pieces(template)
-        return value
 
     @model_validator(mode="after")
     def _bands_rise(self) -> FeatureConfig:

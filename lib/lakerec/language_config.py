@@ -8,7 +8,7 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lakerec.source import Section
-from lakerec.templates import pieces
+from lakerec.templates import Template
 
 
 class EncoderConfig(Section):
@@ -158,12 +158,12 @@ class DescriptionConfig(Section):
     """Descriptions of items that have none, written by a causal language model and checked against the item's row."""
 
     model: str = Field(description="a causal model's directory or Hugging Face id; `catalogue`: a small one, trained on it")
-    prompt: list[str] = Field(
+    prompt: list[Template] = Field(
         default_factory=lambda: ["Title: {title}", "Kind: {categories}"], min_length=1,
         description="lines of the prompt, as parts of features.item_text; one of which a field is empty is left out",
     )  # fmt: skip
     cue: str = Field("Description:", description="last line of the prompt, behind which the model goes on")
-    fallback: list[str] = Field(
+    fallback: list[Template] = Field(
         default_factory=lambda: ["{title}", "{categories}"], min_length=1,
         description="parts of the description where what was written says more than the row",
     )  # fmt: skip
@@ -174,13 +174,6 @@ class DescriptionConfig(Section):
     epochs: int = Field(20, ge=1, description="catalogue: passes over the catalogue's texts")
     width: int = Field(128, ge=16, multiple_of=16, description="catalogue: of the model")
     layers: int = Field(2, ge=1, description="catalogue: of the model")
-
-    @field_validator("prompt", "fallback")
-    @classmethod
-    def _known_fields(cls, value: list[str]) -> list[str]:
-        for template in value:
-            pieces(template)
-        return value
 
 
 class LabelTask(FewRows):

@@ -4,6 +4,7 @@ import pytest
 from lakerec.columns import Tables
 from lakerec.errors import ConfigError
 from lakerec.stages import embed, pipeline
+from pyspark.sql import functions as F
 
 from tests import shop
 
@@ -81,3 +82,27 @@ def test_more_dimensions_than_the_model_gives_are_refused_before_anything_is_enc
     with pytest.raises(ConfigError, match=r"encoder\.dimensions \(512\) must be at most the 384 that `minilm` gives"):
         opened("encoder.dimensions=512")
     assert not (tmp_path / "lake" / "gold" / "text_vectors").exists()
+
+
+def test_only_items_whose_text_changed_are_written_and_the_table_is_as_built_anew(opened, spark):
+    context, _ = opened()
+
+    def row(item, text):
+        return spark.createDataFrame([(item, text, f"hash of {text}")], "item_id string, text string, text_hash string")
+
+    def stored():
+        rows = context.lake.read(Tables.ITEM_VECTORS).withColumn("file", F.col("_metadata.file_path")).collect()
+        return {row.item_id: list(row.vector) for row in rows}, {row.item_id: row.file for row in rows}
+
+    pipeline.run(context, ["embed"])
+    before, old_files = stored()
+    context.lake.merge(row("tea", "a pot of tea").union(row("kettle", "a kettle")), Tables.ITEM_TEXT)
+    context.lake.delete(Tables.ITEM_TEXT, F.col("item_id") == "lamp")
+    outcome = pipeline.run(context, ["embed"])[0]
+    after, files = stored()
+    assert outcome.row["details"]["encoded"] == "2"
+    assert set(after) == {*before, "kettle"} - {"lamp"} and after["tea"] != before["tea"]
+    assert {item for item in after if files[item] != old_files.get(item)} == {"tea", "kettle"}
+    pipeline.run(context, ["embed"], force=True)
+    anew, new_files = stored()
+    assert anew == after and not set(new_files.values()) & set(files.values())

@@ -135,6 +135,7 @@ _CONTRACTS = (
         "the text of an item that a language model reads",
         (ITEM_ID, Column(C.TEXT, "string", "title, categories and description"), TEXT_HASH),
         keys=(C.ITEM_ID,),
+        change_feed=True,
         deletion_vectors=True,
     ),
     Contract(
@@ -168,6 +169,7 @@ _CONTRACTS = (
         (ITEM_ID, _key(C.ENCODER, "string", "fingerprint of the encoder, and of what made its vectors shorter"),
          Column(C.VECTOR, "array<float>", "unit length")),
         keys=(C.ITEM_ID, C.ENCODER),
+        deletion_vectors=True,
     ),
     Contract(
         T.PREDICTIONS,

@@ -6,7 +6,7 @@ distinct texts ─ anti-join (text_hash, encoder) ─► pending → slices → 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -39,9 +39,12 @@ class Work:
     """Tokens with the padding of their batches."""
     seconds: float = 0.0
     """That the model took, over all tasks and the batches that each runs at a time."""
+    errors: int = 0
+    """Texts that it could not encode."""
 
     def __sub__(self, before: Work) -> Work:
-        return Work(self.tokens - before.tokens, self.padded - before.padded, self.seconds - before.seconds)
+        less = (mine - theirs for mine, theirs in zip(astuple(self), astuple(before), strict=True))
+        return Work(*less)
 
 
 @dataclass(frozen=True)
@@ -131,9 +134,10 @@ def spread(context: Context, config: EncoderConfig) -> tuple[int, int | None]:
 
 
 def _work(vectors: DataFrame) -> Work:
-    sums = vectors.agg(*(F.coalesce(F.sum(name), F.lit(0)) for name in (C.TOKENS, C.PADDED, C.SECONDS))).first()
-    assert sums is not None, "an aggregate has a row"
-    return Work(int(sums[0]), int(sums[1]), float(sums[2]))
+    sums = [F.coalesce(F.sum(name), F.lit(0)) for name in (C.TOKENS, C.PADDED, C.SECONDS)]
+    found = vectors.agg(*sums, F.count(C.ERROR)).first()
+    assert found is not None, "an aggregate has a row"
+    return Work(int(found[0]), int(found[1]), float(found[2]), int(found[3]))
 
 
 def _speeds(context: Context, config: EncoderConfig, texts: int, seconds: float, work: Work) -> dict[str, float]:

@@ -22,7 +22,7 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.features.fusion import Kind, fuse
-from lakerec.language_config import VectorTable
+from lakerec.language_config import FusionConfig, VectorTable
 from lakerec.models.content import Content
 from lakerec.models.data import TrainingData
 from lakerec.models.graph import entity_vectors, indexed
@@ -50,11 +50,16 @@ class Fused:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+def fuses(config: FusionConfig) -> bool:
+    """Whether there is anything to be joined with the text vectors."""
+    return bool(config.others or config.graph_dimensions)
+
+
 def fused(context: Context, vectors: DataFrame) -> Fused:
     """Rows (item_id, encoder, vector) with the kinds that the config names, where validation wants them."""
     config = context.config.fusion
-    first = vectors.select(C.ENCODER).first()
-    if not (config.others or config.graph_dimensions) or first is None:
+    first = vectors.select(C.ENCODER).first() if fuses(config) else None
+    if first is None:
         return Fused(vectors)
     kinds = [_others(context, name, table) for name, table in config.others.items()]
     kinds += [_graph(context)] if config.graph_dimensions else []

@@ -9,6 +9,7 @@ import shutil
 import statistics
 import sys
 import time
+from collections import ChainMap
 from pathlib import Path
 
 import pytest
@@ -103,15 +104,19 @@ def test_counts_are_those_of_the_data(spark, at_once):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("digits", "arrivals"), [(7, 13), (10, 305)], ids=["month", "day"])
-def test_by_month_and_by_day_give_the_tables_of_one_batch(spark, at_once, tmp_path, capsys, digits, arrivals):
+@pytest.mark.parametrize(
+    ("digits", "together", "arrivals"), [(7, 1, 13), (10, 1, 305), (10, 295, 11)], ids=["month", "day", "last_days"]
+)
+def test_by_month_and_by_day_give_the_tables_of_one_batch(spark, at_once, tmp_path, capsys, digits, together, arrivals):
     """What an arrival costs does not grow with what is there: the last tenth of them cost what the first ones did."""
-    portions: dict[str, dict[str, Path]] = {}
+    by_date: dict[str, dict[str, Path]] = {}
     for file in sorted(DATA.glob("*.csv")):
-        portions.setdefault(file.stem[:digits], {})[file.name] = file
+        by_date.setdefault(file.stem[:digits], {})[file.name] = file
+    each = list(by_date.values())
+    portions = [dict(ChainMap(*each[:together])), *each[together:]]
     assert len(portions) == arrivals
     seconds = []
-    for files in portions.values():
+    for files in portions:
         start = time.monotonic()
         arrive(spark, tmp_path, files)
         seconds.append(time.monotonic() - start)

@@ -32,6 +32,11 @@ def test_later_layers_win_file_then_set_then_environment(file):
     assert (config.train.epochs, config.train.dims, config.name) == (4, 16, "shop")
 
 
+def test_words_before_a_colon_are_words_and_braces_a_section(file):
+    config = load_config(file, ["encoder.prompt=film: ", "features.event_weights={view: 0.5}"], {})
+    assert config.encoder.prompt == "film: " and config.features.event_weights == {"view": 0.5}
+
+
 def test_spark_settings_keep_their_dots(file):
     config = load_config(file, ["spark.conf.spark.driver.memory=4g"], {})
     assert config.spark.conf == {"spark.driver.memory": "4g"}

@@ -110,10 +110,12 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _parse(text: str, where: str) -> Any:
+    """The value; `film: ` is words, since a section is written in braces here."""
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"{where}: `{text}` is not readable as YAML") from None
+    return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
 
 
 def _explain(error: ValidationError) -> str:

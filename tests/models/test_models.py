@@ -203,6 +203,26 @@ def test_new_targets_drops_what_was_met_and_whoever_is_left_with_nothing():
     assert holdout.targets.row(0).tolist() == [3]
 
 
+def test_a_decayed_interaction_counts_by_the_last_time_and_stays_met():
+    histories = Histories.from_lists([[0, 1, 0], [2], []], [[0, 6 * DAY, 8 * DAY], [10 * DAY], []])
+    assert histories.matrix(3).toarray().tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    expected = [[0.5, 0.5**2, 0], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(histories.matrix(3, half_life_days=2).toarray(), expected, rtol=1e-6)
+    assert (histories.matrix(3, half_life_days=0.01).toarray() > 0).sum() == 3
+    assert Histories.from_lists([[]]).matrix(3, half_life_days=2).nnz == 0
+
+
+def test_item_cf_and_ease_learn_from_decayed_interactions():
+    """Item 1 went with item 0 long ago, item 2 does now."""
+    histories = Histories.from_lists([[0, 1], [0, 1], [0, 2]], [[0, 1], [0, 1], [9 * DAY, 9 * DAY + 1]])
+    for make in (lambda days: ItemCF(9, half_life_days=days), lambda days: Ease(1.0, half_life_days=days)):
+        whole, recent = make(0), make(3)
+        for model in (whole, recent):
+            model.fit(TrainingData(histories, 3))
+        scores = [model.score(Histories.from_lists([[0]]))[0] for model in (whole, recent)]
+        assert scores[0][1] > scores[0][2] and scores[1][1] < scores[1][2]
+
+
 def test_histories_take_last_below_and_pad():
     histories = Histories.from_lists([[0, 1, 2], [3], []])
     assert histories.take(np.array([1, 0])).items.tolist() == [3, 0, 1, 2]

@@ -1,9 +1,8 @@
-"""One suite over every model, and hand-computed values for the small ones."""
+"""Hand-computed values of the small models and of what they share; tests/models/test_contract.py has what all keep to."""
 
 import numpy as np
 import pytest
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
@@ -26,36 +25,10 @@ def data():
     return TrainingData(HISTORIES, ITEMS, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def fitted(name, data):
-    if name == Models.SEQUENCE:
-        return Sequence.fresh(SMALL, data, seed=1)
-    if name == Models.BLEND:
-        return Blend([fitted(Models.EASE, data), fitted(Models.SEQUENCE, data)], {Models.EASE: 1.0, Models.SEQUENCE: 0.5})
-    model = catalog.build(name, TrainConfig())
-    model.fit(data)
-    return model
-
-
-@pytest.mark.parametrize("name", Models.ALL)
-def test_every_model_scores_saves_and_loads(name, data, tmp_path):
-    model = fitted(name, data)
-    assert model.name == name
-    asked = Histories.from_lists([[0, 1], [5], [], [1, 2, 3, 4, 0, 1, 2]])
-    scores = model.score(asked)
-    assert scores.shape == (4, ITEMS) and scores.dtype == np.float32
-    assert np.isfinite(scores).all()
-    model.save(tmp_path / "model")
-    assert not list((tmp_path / "model").rglob("*.p*k*l*"))
-    again = catalog.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.score(asked), scores)
-
-
-@pytest.mark.parametrize("name", Models.ALL)
-def test_a_users_scores_do_not_depend_on_the_neighbours(name, data):
-    model = fitted(name, data)
-    together = model.score(Histories.from_lists([[0, 1], [5], [2, 3]]))
-    alone = model.score(Histories.from_lists([[2, 3]]))
-    np.testing.assert_allclose(together[2], alone[0], rtol=1e-4, atol=1e-5)
+def blended(data):
+    ease = Ease()
+    ease.fit(data)
+    return Blend([ease, Sequence.fresh(SMALL, data, seed=1)], {Models.EASE: 1.0, Models.SEQUENCE: 0.5})
 
 
 def test_popular_counts_users_and_recent_popular_those_of_the_last_days():
@@ -167,7 +140,7 @@ def test_a_blend_is_judged_on_users_its_weights_were_not_fitted_on():
 
 
 def test_a_blend_beside_its_members_and_one_that_holds_them_are_the_same(data, tmp_path):
-    blend = fitted(Models.BLEND, data)
+    blend = blended(data)
     for member in blend.members:
         member.save(tmp_path / member.name)
     blend.save_beside(tmp_path / "blend", {member.name: f"../{member.name}" for member in blend.members})

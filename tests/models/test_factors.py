@@ -14,7 +14,7 @@ def model():
 
 
 def test_a_history_is_folded_in_by_its_normal_equations(model, monkeypatch):
-    monkeypatch.setattr("lakerec.models.factors.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("lakerec.models.factors.CELLS_AT_ONCE", 2 * SIZE * SIZE)
     met = Histories.from_lists([[0, 1], [], [5, 2, 5, 6]]).matrix(ITEMS)
     met.data[:] = [1, 0.5, 1, 1, 0.25]
     found = model.fold_in(met)

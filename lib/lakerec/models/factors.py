@@ -12,16 +12,18 @@ items, which MLlib does: pyspark's documentation, "Scaling of the regularization
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
 
-ROWS_AT_ONCE = 1_024
-"""Users whose equations are solved together: 34 MB at 64 factors."""
+CELLS_AT_ONCE = 4_000_000
+"""Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
 
 
 class Als:
@@ -49,22 +51,33 @@ class Als:
         Args:
             met: float [n, num_items], r of each interaction, above 0.
         """
-        items = self.factors.astype(np.float64)
+        items = torch.from_numpy(self.factors).double()
         size = items.shape[1]
-        whole = items.T @ items
+        padded = torch.cat([items, items.new_zeros(1, size)])
+        whole, identity = items.T @ items, torch.eye(size, dtype=items.dtype)
         found = np.zeros((met.shape[0], size))
-        for start in range(0, met.shape[0], ROWS_AT_ONCE):
-            part = met[start : start + ROWS_AT_ONCE]
-            left = np.repeat(whole[None], part.shape[0], axis=0)
-            right = np.zeros((part.shape[0], size))
-            for row, (begin, end) in enumerate(zip(part.indptr[:-1], part.indptr[1:], strict=True)):
-                own, added = items[part.indices[begin:end]], self.alpha * part.data[begin:end]
-                left[row] += (own.T * added) @ own
-                right[row] = (1 + added) @ own
-            diagonal = np.arange(size)
-            left[:, diagonal, diagonal] += self.regularization * np.maximum(np.diff(part.indptr), 1)[:, None]
-            found[start : start + ROWS_AT_ONCE] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
+        for rows in self._blocks(np.diff(met.indptr)):
+            part = met[rows]
+            lengths = np.diff(part.indptr)
+            places = np.repeat(np.arange(len(rows)), lengths), np.arange(part.nnz) - np.repeat(part.indptr[:-1], lengths)
+            own = np.full((len(rows), lengths.max()), len(items))
+            added = np.zeros(own.shape)
+            own[places], added[places] = part.indices, self.alpha * part.data
+            vectors, confidence = padded[torch.from_numpy(own)], torch.from_numpy(added)[:, :, None]
+            ridge = torch.from_numpy(self.regularization * np.maximum(lengths, 1))[:, None, None] * identity
+            left = whole + (vectors * confidence).mT @ vectors + ridge
+            right = (vectors * (1 + confidence)).sum(dim=1)[:, :, None]
+            found[rows] = torch.cholesky_solve(right, torch.linalg.cholesky(left))[:, :, 0].numpy()
         return found
+
+    def _blocks(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """Row numbers of histories that are about as long, so that little of what is held at a time is padding."""
+        order, start = np.argsort(-lengths, kind="stable"), 0
+        while start < len(order):
+            cells = self.factors.shape[1] * max(int(lengths[order[start]]), self.factors.shape[1])
+            rows = order[start : start + max(1, CELLS_AT_ONCE // cells)]
+            yield rows
+            start += len(rows)
 
     def score(self, histories: Histories) -> np.ndarray:
         users = self.fold_in(histories.matrix(len(self.factors)))

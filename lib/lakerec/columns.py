@@ -215,12 +215,15 @@ class Models:
 
     POPULAR: Final = "popular"
     RECENT_POPULAR: Final = "recent_popular"
+    USER_CF: Final = "user_cf"
     ITEM_CF: Final = "item_cf"
+    ALS: Final = "als"
     EASE: Final = "ease"
+    MULT_VAE: Final = "mult_vae"
     CONTENT: Final = "content"
     SEQUENCE: Final = "sequence"
     BLEND: Final = "blend"
-    ALL: Final = (POPULAR, RECENT_POPULAR, ITEM_CF, EASE, CONTENT, SEQUENCE, BLEND)
+    ALL: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, BLEND)
 
 
 class Metrics:

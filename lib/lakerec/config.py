@@ -141,6 +141,35 @@ class SplitConfig(Section):
         return self
 
 
+class UserCFConfig(Section):
+    """Neighbourhoods of users."""
+
+    neighbours: int = Field(100, ge=1, description="nearest users that count")
+    users: int = Field(50_000, ge=1, description="users that neighbours are looked for among, at most; the latest ones")
+
+
+class AlsConfig(Section):
+    """Implicit alternating least squares, fitted by Spark's MLlib."""
+
+    factors: int = Field(64, ge=1, description="numbers that describe a user or an item")
+    iterations: int = Field(15, ge=1, le=50, description="each solves for all users and all items once")
+    regularization: float = Field(0.05, gt=0, description="of a user or item, times the number of their interactions")
+    alpha: float = Field(10.0, gt=0, description="confidence that an interaction adds to the 1 of what was not met")
+
+
+class MultVaeConfig(Section):
+    """A variational autoencoder of what users met."""
+
+    hidden: int = Field(200, ge=1, description="width of encoder and decoder")
+    latent: int = Field(64, ge=1, description="numbers that describe a user")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of what a user met that the encoder is not shown")
+    kl_weight: float = Field(0.2, ge=0, le=1, description="of the divergence from the prior, reached half way")
+    epochs: int = Field(100, ge=1)
+    users: int = Field(20_000, ge=1, description="users of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(64, ge=1, description="users a step")
+    learning_rate: float = Field(1e-3, gt=0)
+
+
 class TrainConfig(Section):
     """The recommenders to fit and how the sequence model is trained."""
 
@@ -163,8 +192,16 @@ class TrainConfig(Section):
     learning_rate: float = Field(3e-3, gt=0, description="sequence: highest learning rate")
     weight_decay: float = Field(0.01, ge=0, description="sequence: AdamW's weight decay")
     regularization: float = Field(100.0, gt=0, description="ease: added to the diagonal of the item-item matrix")
-    dense_items: int = Field(20_000, ge=1, description="ease: left out where the catalogue is larger (it takes items³ time)")
+    dense_items: int = Field(
+        20_000, ge=1, description="ease (items³ time), mult_vae: left out where the catalogue is larger"
+    )
     neighbours: int = Field(100, ge=1, description="item_cf: nearest items kept for an item")
+    half_life_days: float = Field(
+        0.0, ge=0, description="item_cf, als, ease: days after which an interaction counts half; 0: never"
+    )
+    user_cf: UserCFConfig = UserCFConfig()
+    als: AlsConfig = AlsConfig()
+    mult_vae: MultVaeConfig = MultVaeConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
 

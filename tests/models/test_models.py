@@ -1,9 +1,8 @@
-"""One suite over every model, and hand-computed values for the small ones."""
+"""Hand-computed values of the small models and of what they share; tests/models/test_contract.py has what all keep to."""
 
 import numpy as np
 import pytest
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
@@ -26,36 +25,10 @@ def data():
     return TrainingData(HISTORIES, ITEMS, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def fitted(name, data):
-    if name == Models.SEQUENCE:
-        return Sequence.fresh(SMALL, data, seed=1)
-    if name == Models.BLEND:
-        return Blend([fitted(Models.EASE, data), fitted(Models.SEQUENCE, data)], {Models.EASE: 1.0, Models.SEQUENCE: 0.5})
-    model = catalog.build(name, TrainConfig())
-    model.fit(data)
-    return model
-
-
-@pytest.mark.parametrize("name", Models.ALL)
-def test_every_model_scores_saves_and_loads(name, data, tmp_path):
-    model = fitted(name, data)
-    assert model.name == name
-    asked = Histories.from_lists([[0, 1], [5], [], [1, 2, 3, 4, 0, 1, 2]])
-    scores = model.score(asked)
-    assert scores.shape == (4, ITEMS) and scores.dtype == np.float32
-    assert np.isfinite(scores).all()
-    model.save(tmp_path / "model")
-    assert not list((tmp_path / "model").rglob("*.p*k*l*"))
-    again = catalog.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.score(asked), scores)
-
-
-@pytest.mark.parametrize("name", Models.ALL)
-def test_a_users_scores_do_not_depend_on_the_neighbours(name, data):
-    model = fitted(name, data)
-    together = model.score(Histories.from_lists([[0, 1], [5], [2, 3]]))
-    alone = model.score(Histories.from_lists([[2, 3]]))
-    np.testing.assert_allclose(together[2], alone[0], rtol=1e-4, atol=1e-5)
+def blended(data):
+    ease = Ease()
+    ease.fit(data)
+    return Blend([ease, Sequence.fresh(SMALL, data, seed=1)], {Models.EASE: 1.0, Models.SEQUENCE: 0.5})
 
 
 def test_popular_counts_users_and_recent_popular_those_of_the_last_days():
@@ -167,7 +140,7 @@ def test_a_blend_is_judged_on_users_its_weights_were_not_fitted_on():
 
 
 def test_a_blend_beside_its_members_and_one_that_holds_them_are_the_same(data, tmp_path):
-    blend = fitted(Models.BLEND, data)
+    blend = blended(data)
     for member in blend.members:
         member.save(tmp_path / member.name)
     blend.save_beside(tmp_path / "blend", {member.name: f"../{member.name}" for member in blend.members})
@@ -201,6 +174,26 @@ def test_new_targets_drops_what_was_met_and_whoever_is_left_with_nothing():
     kept, holdout = new_targets(Histories.from_lists([[0, 1], [2]]), Histories.from_lists([[1, 3, 3], [2]]), 4)
     assert kept.tolist() == [0]
     assert holdout.targets.row(0).tolist() == [3]
+
+
+def test_a_decayed_interaction_counts_by_the_last_time_and_stays_met():
+    histories = Histories.from_lists([[0, 1, 0], [2], []], [[0, 6 * DAY, 8 * DAY], [10 * DAY], []])
+    assert histories.matrix(3).toarray().tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    expected = [[0.5, 0.5**2, 0], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(histories.matrix(3, half_life_days=2).toarray(), expected, rtol=1e-6)
+    assert (histories.matrix(3, half_life_days=0.01).toarray() > 0).sum() == 3
+    assert Histories.from_lists([[]]).matrix(3, half_life_days=2).nnz == 0
+
+
+def test_item_cf_and_ease_learn_from_decayed_interactions():
+    """Item 1 went with item 0 long ago, item 2 does now."""
+    histories = Histories.from_lists([[0, 1], [0, 1], [0, 2]], [[0, 1], [0, 1], [9 * DAY, 9 * DAY + 1]])
+    for make in (lambda days: ItemCF(9, half_life_days=days), lambda days: Ease(1.0, half_life_days=days)):
+        whole, recent = make(0), make(3)
+        for model in (whole, recent):
+            model.fit(TrainingData(histories, 3))
+        scores = [model.score(Histories.from_lists([[0]]))[0] for model in (whole, recent)]
+        assert scores[0][1] > scores[0][2] and scores[1][1] < scores[1][2]
 
 
 def test_histories_take_last_below_and_pad():

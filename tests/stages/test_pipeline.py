@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +14,20 @@ from lakerec.columns import Models, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.stages import pipeline, planning
 from lakerec.stages.base import last_run, standing
+from lakerec.stages.train import Job
 
 from tests import shop
 from tests.tables import optimize
 
 pytestmark = pytest.mark.spark
+FITTED = [name for name in Models.ALL if name not in (Models.RECENT_POPULAR, Models.ITEM_CF)]
 
 
 @pytest.fixture(scope="module")
 def whole(spark, tmp_path_factory):
-    """Config and outcomes of one run of every stage."""
-    config = shop.config(tmp_path_factory.mktemp("shop"))
+    """Config and outcomes of one run of every stage, with every kind of model."""
+    chosen = f"train.models=[{', '.join(FITTED)}]"
+    config = shop.config(tmp_path_factory.mktemp("shop"), chosen, "train.als.factors=8", "train.mult_vae.epochs=5")
     with pytest.MonkeyPatch.context() as patch, pipeline.opened(config) as context:
         patch.setattr("lakerec.stages.evaluate.ROWS_AT_ONCE", 700)  # so that a model's lists take two appends
         yield config, context, pipeline.run(context, pipeline.ORDER)
@@ -64,13 +69,7 @@ def test_lists_hold_no_item_that_the_user_met_and_ranks_from_one(whole):
         if split != "test"
     }
     predicted = rows(context, Tables.PREDICTIONS, "model", "user_id", "rank", "item_id")
-    assert {model for model, *_ in predicted} == {
-        Models.POPULAR,
-        Models.EASE,
-        Models.CONTENT,
-        Models.SEQUENCE,
-        Models.BLEND,
-    }
+    assert {model for model, *_ in predicted} == set(FITTED)
     assert not any((user, item) in met for _, user, _, item in predicted)
     ranks = [rank for model, user, rank, _ in predicted if (model, user) == (Models.EASE, "c0")]
     assert ranks == list(range(1, len(ranks) + 1))
@@ -104,6 +103,20 @@ def test_metrics_are_those_of_the_lists_in_the_table(whole):
         }
         assert found["hit_rate"] == pytest.approx(len(ranks) / len(judged))
         assert found["ndcg"] == pytest.approx(sum(1 / math.log2(rank + 1) for rank in ranks.values()) / len(judged))
+
+
+def test_a_model_that_cannot_bear_the_catalogue_is_left_out(whole, monkeypatch):
+    config, context, outcomes = whole
+    small = config.model_copy(update={"train": config.train.model_copy(update={"dense_items": 10})})
+    inputs = next(outcome.row["inputs"] for outcome in outcomes if outcome.stage == "train")
+    said = []
+    monkeypatch.setattr("lakerec.stages.train.event", lambda _stage, _run, what, **_: said.append(what))
+    job = Job(replace(context, config=small, run_id="train-small"), inputs)
+    for name in (Models.EASE, Models.MULT_VAE, Models.USER_CF):
+        job.fit_simple(name)
+    assert list(job.values) == [Models.USER_CF]
+    assert said == ["ease left out", "mult_vae left out"]
+    shutil.rmtree(job.folder)
 
 
 def test_every_user_is_served_ten_items_with_reasons_by_the_champion(whole):

@@ -8,9 +8,12 @@ from pathlib import Path
 from lakerec.columns import Models
 from lakerec.config import TrainConfig
 from lakerec.models import storage
+from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
 from lakerec.models.content import Content
+from lakerec.models.factors import Als
 from lakerec.models.linear import Ease, ItemCF
+from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence, Shape
@@ -18,8 +21,11 @@ from lakerec.models.sequence import Sequence, Shape
 CLASSES: dict[str, type[Recommender]] = {
     Models.POPULAR: Popular,
     Models.RECENT_POPULAR: Popular,
+    Models.USER_CF: UserCF,
     Models.ITEM_CF: ItemCF,
+    Models.ALS: Als,
     Models.EASE: Ease,
+    Models.MULT_VAE: MultVae,
     Models.CONTENT: Content,
     Models.SEQUENCE: Sequence,
     Models.BLEND: Blend,
@@ -27,12 +33,14 @@ CLASSES: dict[str, type[Recommender]] = {
 
 
 def build(name: str, config: TrainConfig) -> Recommender:
-    """An unfitted model that `fit` alone can fit (not `sequence` and `blend`, which need batches and validation)."""
+    """An unfitted model that `fit` alone can fit (not als, sequence and blend, which need Spark, batches and validation)."""
     makers: dict[str, Callable[[], Recommender]] = {
         Models.POPULAR: Popular,
         Models.RECENT_POPULAR: lambda: Popular(config.recent_days),
-        Models.ITEM_CF: lambda: ItemCF(config.neighbours),
-        Models.EASE: lambda: Ease(config.regularization),
+        Models.USER_CF: lambda: UserCF(config.user_cf.neighbours, config.user_cf.users),
+        Models.ITEM_CF: lambda: ItemCF(config.neighbours, config.half_life_days),
+        Models.EASE: lambda: Ease(config.regularization, config.half_life_days),
+        Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
     }
     return makers[name]()

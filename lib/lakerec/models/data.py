@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+DAY = 86_400
+LEAST_WEIGHT = 1e-6
+"""Of a decayed interaction."""
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -83,12 +87,24 @@ class Histories:
         block[short.rows, np.arange(len(short.items)) - np.repeat(short.offsets[:-1], short.lengths)] = short.items
         return block
 
-    def matrix(self, num_items: int) -> sparse.csr_matrix:
-        """Binary user × item matrix, float32 [n, num_items]."""
-        ones = np.ones(len(self.items), dtype=np.float32)
-        met = sparse.csr_matrix((ones, (self.rows, self.items)), shape=(len(self), num_items))
-        met.data[:] = 1.0
-        return met
+    def matrix(self, num_items: int, half_life_days: float = 0.0) -> sparse.csr_matrix:
+        """User × item matrix of what was met, float32 [n, num_items].
+
+        Args:
+            half_life_days: 0: an item that was met is 1. Otherwise it is 0.5 ** (age / half_life_days), by the days between
+                the last time it was met and the newest event of all histories; `LEAST_WEIGHT` at least: it stays met.
+        """
+        if not half_life_days:
+            ones = np.ones(len(self.items), dtype=np.float32)
+            met = sparse.csr_matrix((ones, (self.rows, self.items)), shape=(len(self), num_items))
+            met.data[:] = 1.0
+            return met
+        # Events are in the order of time: the first of an item from behind is the last time it was met.
+        pairs, last = np.unique((self.rows * num_items + self.items)[::-1], return_index=True)
+        times = self.times[::-1][last]
+        age = (times.max(initial=0) - times) / DAY
+        weights = np.maximum(np.exp2(-age / half_life_days), LEAST_WEIGHT).astype(np.float32)
+        return sparse.csr_matrix((weights, (pairs // num_items, pairs % num_items)), shape=(len(self), num_items))
 
 
 @dataclass(frozen=True)

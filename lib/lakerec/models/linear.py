@@ -19,18 +19,23 @@ class ItemCF:
     """Cosine between items over the users who met them, each item keeping its nearest neighbours.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001, section 3.1.1.
+
+    Args:
+        neighbours: nearest items kept for an item.
+        half_life_days: days after which an interaction counts half in the cosines; 0: never.
     """
 
     name = "item_cf"
 
-    def __init__(self, neighbours: int = 100) -> None:
-        self.neighbours = neighbours
+    def __init__(self, neighbours: int = 100, half_life_days: float = 0.0) -> None:
+        self.neighbours, self.half_life_days = neighbours, half_life_days
         self.weights = sparse.csr_matrix((0, 0), dtype=np.float32)
         """Sparse float32 [num_items, num_items], from the item met to the item scored."""
 
     def fit(self, data: TrainingData) -> None:
-        met = data.histories.matrix(data.num_items).tocsc()
-        norms = np.sqrt(np.maximum(np.asarray(met.sum(axis=0)).ravel(), 1.0))
+        met = data.histories.matrix(data.num_items, self.half_life_days).tocsc()
+        norms = np.sqrt(np.asarray(met.power(2).sum(axis=0)).ravel())
+        norms[norms == 0] = 1.0
         columns = [
             self._nearest(met, norms, np.arange(start, min(start + COLUMNS_AT_ONCE, data.num_items)))
             for start in range(0, data.num_items, COLUMNS_AT_ONCE)
@@ -55,11 +60,12 @@ class ItemCF:
 
     def save(self, folder: Path) -> None:
         arrays = {"data": self.weights.data, "indices": self.weights.indices, "indptr": self.weights.indptr}
-        storage.save(folder, self.name, arrays, neighbours=self.neighbours)
+        storage.save(folder, self.name, arrays, neighbours=self.neighbours, half_life_days=self.half_life_days)
 
     @classmethod
     def load(cls, folder: Path) -> ItemCF:
-        model, arrays = cls(storage.settings(folder)["neighbours"]), storage.arrays(folder)
+        settings, arrays = storage.settings(folder), storage.arrays(folder)
+        model = cls(settings["neighbours"], settings.get("half_life_days", 0.0))
         size = len(arrays["indptr"]) - 1
         model.weights = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(size, size))
         return model
@@ -71,17 +77,21 @@ class Ease:
     Time grows with items³ and memory with items²: `train.dense_items` bounds the catalogue it is fitted on.
 
     Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019, equation 8.
+
+    Args:
+        regularization: added to the diagonal of X'X.
+        half_life_days: days after which an interaction counts half in X; 0: never.
     """
 
     name = "ease"
 
-    def __init__(self, regularization: float = 200.0) -> None:
-        self.regularization = regularization
+    def __init__(self, regularization: float = 200.0, half_life_days: float = 0.0) -> None:
+        self.regularization, self.half_life_days = regularization, half_life_days
         self.weights = np.zeros((0, 0), dtype=np.float32)
         """float32 [num_items, num_items], from the item met to the item scored."""
 
     def fit(self, data: TrainingData) -> None:
-        met = data.histories.matrix(data.num_items)
+        met = data.histories.matrix(data.num_items, self.half_life_days)
         gram = (met.T @ met).astype(np.float64).toarray(order="F")
         gram[np.diag_indices(data.num_items)] += self.regularization
         # By Cholesky and in place, which takes one matrix of memory; it fills the upper triangle.
@@ -95,10 +105,12 @@ class Ease:
         return np.asarray(histories.matrix(len(self.weights)) @ self.weights, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        storage.save(folder, self.name, {"weights": self.weights}, regularization=self.regularization)
+        settings = {"regularization": self.regularization, "half_life_days": self.half_life_days}
+        storage.save(folder, self.name, {"weights": self.weights}, **settings)
 
     @classmethod
     def load(cls, folder: Path) -> Ease:
-        model = cls(storage.settings(folder)["regularization"])
+        settings = storage.settings(folder)
+        model = cls(settings["regularization"], settings.get("half_life_days", 0.0))
         model.weights = storage.arrays(folder)["weights"]
         return model

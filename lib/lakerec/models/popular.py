@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lakerec.models import storage
-from lakerec.models.data import Histories, TrainingData
-
-DAY = 86_400
+from lakerec.models.data import DAY, Histories, TrainingData
 
 
 class Popular:

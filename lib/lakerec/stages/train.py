@@ -1,6 +1,6 @@
 """Fit every recommender: on train with validation to choose, then on train + valid for the test.
 
-    simple models   fit(train) → validation NDCG@10      fit(train + valid) → saved
+    simple models   fit(train) → validation NDCG@10      fit(train + valid) → saved; als by Spark's MLlib
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
     blend           weights on the validation scores of the models fitted on train; members are the refitted ones
 
@@ -30,6 +30,7 @@ from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
 from lakerec.training.fit import VALIDATION_K, Task, fit, save_inputs
 from lakerec.training.launcher import launch
@@ -38,7 +39,9 @@ from lakerec.training.loop import EpochResult, Recipe
 SEEDS = "seeds"
 """Detail that lists the seeds, the first of which serves."""
 NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
-"""Models that `fit` on a table alone cannot fit."""
+"""Models that are not fitted on histories alone."""
+DENSE = (Models.EASE, Models.MULT_VAE)
+"""Models whose memory and time do not bear any catalogue."""
 VALIDATION_CELLS = 50_000_000
 """Users × items that validation scores hold, at most: 200 MB a model, since the blend needs all of them at once."""
 
@@ -117,16 +120,20 @@ class Job:
         """Validate on train, refit on train + valid, save."""
         if name == Models.CONTENT and self.train.item_vectors is None:
             raise ConfigError("train.models: `content` needs item vectors: run `lakerec embed` first, or leave it out")
-        if name == Models.EASE and self.train.num_items > self.config.dense_items:
+        if name in DENSE and self.train.num_items > self.config.dense_items:
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))
-        trial = build(name, self.config)
-        trial.fit(self.train)
-        self._judge(name, trial)
-        final = build(name, self.config)
-        final.fit(self.both)
-        final.save(self.folder / name)
+        self._judge(name, self._fitted(name, self.train))
+        self._fitted(name, self.both).save(self.folder / name)
+
+    def _fitted(self, name: str, data: TrainingData) -> Recommender:
+        config = self.config
+        if name == Models.ALS:
+            return fit_als(self.context.spark, data, config.als, config.half_life_days, config.seeds[0])
+        model = build(name, config)
+        model.fit(data)
+        return model
 
     def fit_sequence(self, seed: int) -> None:
         """Early stop on valid chooses the epochs, with the first seed; every seed's refit on train + valid runs as many."""

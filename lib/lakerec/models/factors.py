@@ -1,0 +1,92 @@
+"""Implicit matrix factorization as a recommender: item factors, and a user's factors worked out of their history.
+
+    item factors Y [num_items, f]   history → confidence 1 + alpha · r of what was met → x [f] → scores Y x
+
+Spark's MLlib fits Y (`lakerec.stages.factorizing`); scoring needs no Spark, and knows no users: x is the closed form that
+a user's half of an iteration solves, so for a training history it is the factor vector that MLlib has for that user.
+
+Sources: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, equation 4; Zhou et al.,
+Large-scale parallel collaborative filtering for the Netflix prize, AAIM 2008 (regularization times the number of the user's
+items, which MLlib does: pyspark's documentation, "Scaling of the regularization parameter").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from lakerec.models import storage
+from lakerec.models.data import Histories, TrainingData
+
+CELLS_AT_ONCE = 4_000_000
+"""Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
+
+
+class Als:
+    """Scores by factors that alternating least squares fitted.
+
+    Args:
+        factors: float32 [num_items, f]; zeros for an item that training never met.
+        regularization: λ; times the number of a user's items it is added to the diagonal of their equations.
+        alpha: confidence that an interaction adds.
+    """
+
+    name = "als"
+
+    def __init__(self, factors: np.ndarray, regularization: float, alpha: float) -> None:
+        self.factors = factors
+        self.regularization, self.alpha = regularization, alpha
+
+    def fit(self, data: TrainingData) -> None:
+        """Not here: the factors are fitted by `lakerec.stages.factorizing.fit_als`, which needs Spark."""
+        raise TypeError("als is fitted by lakerec.stages.factorizing.fit_als")
+
+    def fold_in(self, met: sparse.csr_matrix) -> np.ndarray:
+        """Factors of users, float64 [n, f]: (YᵀY + Yᵀ(C − I)Y + λ · items · I)⁻¹ YᵀC p; zeros where nothing was met.
+
+        Args:
+            met: float [n, num_items], r of each interaction, above 0.
+        """
+        items = torch.from_numpy(self.factors).double()
+        size = items.shape[1]
+        padded = torch.cat([items, items.new_zeros(1, size)])
+        whole, identity = items.T @ items, torch.eye(size, dtype=items.dtype)
+        found = np.zeros((met.shape[0], size))
+        for rows in self._blocks(np.diff(met.indptr)):
+            part = met[rows]
+            lengths = np.diff(part.indptr)
+            places = np.repeat(np.arange(len(rows)), lengths), np.arange(part.nnz) - np.repeat(part.indptr[:-1], lengths)
+            own = np.full((len(rows), lengths.max()), len(items))
+            added = np.zeros(own.shape)
+            own[places], added[places] = part.indices, self.alpha * part.data
+            vectors, confidence = padded[torch.from_numpy(own)], torch.from_numpy(added)[:, :, None]
+            ridge = torch.from_numpy(self.regularization * np.maximum(lengths, 1))[:, None, None] * identity
+            left = whole + (vectors * confidence).mT @ vectors + ridge
+            right = (vectors * (1 + confidence)).sum(dim=1)[:, :, None]
+            found[rows] = torch.cholesky_solve(right, torch.linalg.cholesky(left))[:, :, 0].numpy()
+        return found
+
+    def _blocks(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """Row numbers of histories that are about as long, so that little of what is held at a time is padding."""
+        order, start = np.argsort(-lengths, kind="stable"), 0
+        while start < len(order):
+            cells = self.factors.shape[1] * max(int(lengths[order[start]]), self.factors.shape[1])
+            rows = order[start : start + max(1, CELLS_AT_ONCE // cells)]
+            yield rows
+            start += len(rows)
+
+    def score(self, histories: Histories) -> np.ndarray:
+        users = self.fold_in(histories.matrix(len(self.factors)))
+        return users.astype(np.float32) @ self.factors.T
+
+    def save(self, folder: Path) -> None:
+        storage.save(folder, self.name, {"factors": self.factors}, regularization=self.regularization, alpha=self.alpha)
+
+    @classmethod
+    def load(cls, folder: Path) -> Als:
+        settings = storage.settings(folder)
+        return cls(storage.arrays(folder)["factors"], settings["regularization"], settings["alpha"])

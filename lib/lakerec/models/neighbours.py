@@ -1,0 +1,87 @@
+"""User-to-user: what those users have met whose items are most like a history's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from lakerec.models import storage
+from lakerec.models.data import Histories, TrainingData
+from lakerec.models.topk import top_k
+
+CELLS_AT_ONCE = 8_000_000
+"""Cosines between histories and training users that are held at a time: 32 MB."""
+
+
+class UserCF:
+    """An item's score is the sum of the cosines of the nearest training users who met it.
+
+        cosine of two users = items that both met / √(items of one · items of the other)
+
+    The model is the training histories. A user who is among them is their own nearest neighbour, which adds only what they
+    have met. Of a larger log than `users`, neighbours are looked for among those whose last event is newest: time and
+    memory do not grow beyond that.
+
+    Sources: Resnick et al., GroupLens: an open architecture for collaborative filtering of netnews, CSCW 1994 (neighbours'
+    weighted sum); Herlocker et al., An algorithmic framework for performing collaborative filtering, SIGIR 1999, section
+    6 (the nearest ones only).
+
+    Args:
+        neighbours: nearest users that count.
+        users: training users that are kept, at most.
+    """
+
+    name = "user_cf"
+
+    def __init__(self, neighbours: int = 100, users: int = 50_000) -> None:
+        self.neighbours, self.users = neighbours, users
+        self.met = sparse.csr_matrix((0, 0), dtype=np.float32)
+        """Binary float32 [kept users, num_items]."""
+
+    def fit(self, data: TrainingData) -> None:
+        histories = data.histories
+        some = np.flatnonzero(histories.lengths)
+        last = histories.times[histories.offsets[1:][some] - 1]
+        kept = np.sort(some[np.argsort(-last, kind="stable")[: self.users]])
+        self.met = histories.take(kept).matrix(data.num_items)
+
+    def score(self, histories: Histories) -> np.ndarray:
+        people, num_items = self.met.shape
+        scores = np.zeros((len(histories), num_items), dtype=np.float32)
+        if not people:
+            return scores
+        by_item = _unit(self.met).T.tocsr()
+        asked = _unit(histories.matrix(num_items))
+        at_once = max(1, CELLS_AT_ONCE // people)
+        for start in range(0, len(histories), at_once):
+            cosines = (asked[start : start + at_once] @ by_item).toarray()
+            nearest, weights = top_k(cosines, self.neighbours)
+            places = np.arange(len(nearest) + 1) * nearest.shape[1]
+            near = sparse.csr_matrix((weights.ravel(), nearest.ravel(), places), shape=cosines.shape)
+            scores[start : start + at_once] = (near @ self.met).toarray()
+        return scores
+
+    def save(self, folder: Path) -> None:
+        arrays = {"indices": self.met.indices, "indptr": self.met.indptr}
+        settings = {"neighbours": self.neighbours, "users": self.users, "num_items": self.met.shape[1]}
+        storage.save(folder, self.name, arrays, **settings)
+
+    @classmethod
+    def load(cls, folder: Path) -> UserCF:
+        settings, arrays = storage.settings(folder), storage.arrays(folder)
+        model = cls(settings["neighbours"], settings["users"])
+        indices, indptr = arrays["indices"], arrays["indptr"]
+        ones = np.ones(len(indices), dtype=np.float32)
+        model.met = sparse.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, settings["num_items"]))
+        return model
+
+
+def _unit(met: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Rows of a binary matrix at unit length; a row of zeros stays one."""
+    lengths = np.diff(met.indptr)
+    return sparse.csr_matrix(
+        (np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32), met.indices, met.indptr),
+        shape=met.shape,
+    )

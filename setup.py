@@ -21,6 +21,7 @@ setup(
         "matplotlib>=3.9",
         "mlflow>=3.17,<4",
         "numpy>=1.26,<2",
+        "optuna>=4.5,<6",
         "pandas>=2.2,<3",
         "peft>=0.17,<1",
         "petastorm==0.13.1",

@@ -8,6 +8,7 @@ from lakerec.config import Config
 from lakerec.errors import ConfigError
 from lakerec.loading import load_config
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 ROOT = Path(__file__).parents[1]
 MINIMAL = "name: shop\nlake: {root: lake}\nsource: {events: {path: events.csv}}\n"
@@ -120,7 +121,8 @@ def _compare(model: type[BaseModel], found: dict, where: str) -> None:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             _compare(inner, found[key], f"{where}{key}.")
         elif not field.is_required() and f"{where}{key}" not in EXAMPLES:
-            assert found[key] == field.get_default(call_default_factory=True), f"conf/base.yaml: {where}{key}"
+            default = to_jsonable_python(field.get_default(call_default_factory=True))
+            assert found[key] == default, f"conf/base.yaml: {where}{key}"
 
 
 EXAMPLES = {"lake.root", "tracking.uri", "spark.master", "source.events.options"}

@@ -114,6 +114,15 @@ def maintain(conf: Conf, set_: Set = None, as_json: AsJson = False, dry_run: Dry
     _show(upkeep.maintain(config, dry_run), upkeep.print_upkeep, as_json)
 
 
+@app.command("tune", help="Search for better settings of the models, judged on validation.")
+def tune(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
+    from lakerec.stages import tuning
+
+    config = load_config(conf, set_ or ())
+    watched = _set_up_output(as_json)
+    _show(tuning.tune(config, conf, watched), tuning.print_tuning, as_json)
+
+
 @app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")
 def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config file to check as well.")] = None,
            set_: Set = None, as_json: AsJson = False) -> None:  # fmt: skip

@@ -219,6 +219,42 @@ class TrainConfig(Section):
         return self
 
 
+class Range(Section):
+    """Numbers to choose from, both ends among them."""
+
+    low: float
+    high: float
+    log: bool = Field(False, description="whether a tenth and a fifth are as far apart as one and two")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"low must be below high, and above 0 where log is true; found {self.low} and {self.high}")
+        return self
+
+
+def _space() -> dict[str, Range | list[float]]:
+    return {
+        "learning_rate": Range(low=0.0005, high=0.01, log=True), "dropout": Range(low=0.0, high=0.5),
+        "weight_decay": Range(low=0.0001, high=0.1, log=True), "dims": [32, 64, 128], "blocks": [1, 2, 3],
+        "max_length": [20, 50, 100], "regularization": Range(low=10, high=5000, log=True),
+        "neighbours": Range(low=20, high=500, log=True), "half_life": Range(low=0.5, high=50, log=True),
+        "recent_days": Range(low=1, high=60, log=True),
+    }  # fmt: skip
+
+
+class TuneConfig(Section):
+    """The search for better settings of the recommenders, by what validation says."""
+
+    models: list[str] = Field(default_factory=list, description="whose settings; none: all of train.models that have some")
+    trials: int = Field(20, ge=1, description="of each model, those of an earlier run on the same data among them")
+    minutes: float = Field(0.0, ge=0, description="for each model; 0: as long as its trials take")
+    parallel: int = Field(1, ge=1, description="trials at a time, each a task of the cluster")
+    space: dict[str, Range | list[float]] = Field(
+        default_factory=_space, description="what each setting of train may be: values, or low, high and log; []: as it is"
+    )
+
+
 class EvaluateConfig(Section):
     """Full-catalogue ranking on the test users."""
 
@@ -271,6 +307,7 @@ class Config(Section):
     fusion: FusionConfig = FusionConfig()
     profile: ProfileConfig = ProfileConfig()
     train: TrainConfig = TrainConfig()
+    tune: TuneConfig = TuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
     recommend: RecommendConfig = RecommendConfig()

@@ -31,6 +31,17 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.BLEND: Blend,
 }
 
+OWN_SETTINGS: dict[str, tuple[str, ...]] = {
+    Models.RECENT_POPULAR: ("recent_days",),
+    Models.ITEM_CF: ("neighbours",),
+    Models.EASE: ("regularization",),
+    Models.CONTENT: ("half_life",),
+    Models.SEQUENCE: (
+        "dims", "blocks", "heads", "max_length", "dropout", "batch_size", "epochs", "learning_rate", "weight_decay",
+    ),
+}  # fmt: skip
+"""The keys of `train` that are of one model only."""
+
 
 def build(name: str, config: TrainConfig) -> Recommender:
     """An unfitted model that `fit` alone can fit (not als, sequence and blend, which need Spark, batches and validation)."""

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from lakerec.columns import Models, Splits, Tables
+from lakerec.config import TrainConfig
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
@@ -82,6 +83,11 @@ def models_folder(context: Context) -> Path:
     return Path(root).parent / f"{Path(root).name}-models"
 
 
+def validation_users(config: TrainConfig, num_items: int) -> int:
+    """Users that validation looks at, at most."""
+    return max(1, min(config.validation_users, VALIDATION_CELLS // num_items))
+
+
 def _tidy(context: Context, new: Path) -> None:
     """Remove models of runs that nothing points to: not this one's, not the last finished one's."""
     last = last_run(context.lake, "train")
@@ -105,7 +111,7 @@ class Job:
         train, both = (arrays.known_until(context, inputs, split) for split in (Splits.TRAIN, Splits.VALID))
         self.train = TrainingData(train.histories, num_items, vectors)
         self.both = TrainingData(both.histories, num_items, vectors)
-        users = max(1, min(self.config.validation_users, VALIDATION_CELLS // num_items))
+        users = validation_users(self.config, num_items)
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")

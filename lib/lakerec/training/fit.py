@@ -50,18 +50,28 @@ class Task:
     """Whether a rank trains on the GPU that it was given; where it was given none, on the CPU."""
 
 
-def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout) -> None:
-    """Write what all ranks share beside the sequences."""
+def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout, train: Histories | None = None) -> None:
+    """Write what all ranks share beside the sequences.
+
+    Args:
+        train: histories, where models are to be fitted that take them whole.
+    """
     arrays = {"vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors.astype(np.float32)}
-    for name, histories in (("known", holdout.histories), ("target", holdout.targets)):
+    parts = {"known": holdout.histories, "target": holdout.targets} | ({} if train is None else {"train": train})
+    for name, histories in parts.items():
         arrays |= {f"{name}.{part}": getattr(histories, part) for part in PARTS}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
 
 
-def _holdout(arrays: dict[str, np.ndarray]) -> Holdout:
-    parts = [Histories(*(arrays[f"{name}.{part}"] for part in PARTS)) for name in ("known", "target")]
-    return Holdout(*parts)
+def histories_in(arrays: dict[str, np.ndarray], name: str) -> Histories:
+    """One of the histories that `save_inputs` wrote: known, target, train."""
+    return Histories(*(arrays[f"{name}.{part}"] for part in PARTS))
+
+
+def holdout_in(arrays: dict[str, np.ndarray]) -> Holdout:
+    """The holdout that `save_inputs` wrote."""
+    return Holdout(histories_in(arrays, "known"), histories_in(arrays, "target"))
 
 
 def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = None) -> dict[str, Any]:
@@ -82,7 +92,7 @@ def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = N
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
         model.network.mark_met(items_in(blocks, spec.num_items))
         batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
-        validate = _validator(model, _holdout(arrays)) if spec.validate else None
+        validate = _validator(model, holdout_in(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)
         done = fit_sequence(model.network, batches, Recipe(**spec.recipe), validate, spec.stop_after, on_epoch)
         if rank == 0:

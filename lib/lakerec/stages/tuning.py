@@ -1,0 +1,207 @@
+"""`lakerec tune`: better settings of the recommenders, chosen by validation; the test split is not looked at.
+
+    gold/sequences, gold/item_vectors → trials of each model (stages/studies.py) → MLflow, tuned.png, tuned.yaml
+
+tuned.yaml extends the config that was tuned, so that `lakerec run --conf` takes it as it is. A search goes on where one on
+the same data was cut short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from lakerec.columns import Splits, Tables
+from lakerec.config import Config, Range, TrainConfig
+from lakerec.errors import ConfigError, InputError, nearest
+from lakerec.lake.plain import plain_files
+from lakerec.lake.platform import is_local
+from lakerec.models.catalog import OWN_SETTINGS
+from lakerec.reporting.tuning_plot import draw
+from lakerec.stages import arrays, pipeline
+from lakerec.stages.base import Context, Inputs
+from lakerec.stages.log import event
+from lakerec.stages.studies import Tried, distributions, open_study, search
+from lakerec.stages.train import models_folder, validation_users
+from lakerec.training.fit import save_inputs
+from lakerec.training.trials import Trial, run_trial
+
+READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
+FOLDER = "tune"
+
+
+def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
+    """Search; gives, a model, what was tried and what was best, and where tuned.yaml is.
+
+    Args:
+        conf: the config's file, which tuned.yaml extends.
+
+    Raises:
+        ConfigError: nothing is to be tuned, or the space does not fit.
+        InputError: there is nothing to fit models on.
+    """
+    spaces = spaces_of(config)
+    with pipeline.opened(config, watched) as context:
+        inputs = {table: version for table in READS if (version := context.lake.version(table)) is not None}
+        if Tables.SEQUENCES not in inputs:
+            raise InputError("gold/sequences is not there yet: run `lakerec run` first, at least up to embed")
+        with context.tracker.pipeline(FOLDER), context.progress.stage(FOLDER):
+            job = Job(context, inputs)
+            try:
+                found = {model: job.tune(model, space) for model, space in spaces.items()}
+            finally:
+                shutil.rmtree(job.scratch, ignore_errors=True)
+            return _result(context, found, conf)
+
+
+def spaces_of(config: Config) -> dict[str, dict[str, Range | list[float]]]:
+    """For each model that is tuned the settings it may have.
+
+    Raises:
+        ConfigError: a model or a setting is unknown, has nothing to be tuned, or none is left.
+    """
+    wanted = config.tune.models or [model for model in config.train.models if model in OWN_SETTINGS]
+    for model in wanted:
+        if model not in OWN_SETTINGS:
+            allowed = ", ".join(OWN_SETTINGS)
+            raise ConfigError(f"tune.models: `{model}` has no settings{nearest(model, OWN_SETTINGS)}; allowed: {allowed}")
+    known = [key for keys in OWN_SETTINGS.values() for key in keys]
+    for key in config.tune.space:
+        if key not in known:
+            raise ConfigError(f"tune.space: unknown setting `{key}`{nearest(key, known)}; allowed: {', '.join(known)}")
+    space = {key: values for key, values in config.tune.space.items() if values}
+    spaces = {model: {key: space[key] for key in OWN_SETTINGS[model] if key in space} for model in wanted}
+    spaces = {model: own for model, own in spaces.items() if own}
+    if not spaces:
+        raise ConfigError("tune: no model of tune.models (or train.models) has a setting in tune.space")
+    return spaces
+
+
+class Job:
+    """What all trials share."""
+
+    def __init__(self, context: Context, inputs: Inputs) -> None:
+        self.context, self.config, self.folder = context, context.config, models_folder(context).resolve() / FOLDER
+        self.scratch = self.folder / ".scratch"
+        shutil.rmtree(self.scratch, ignore_errors=True)  # of a search that was killed
+        self.scratch.mkdir(parents=True)
+        self.num_items = len(arrays.item_ids(context, inputs))
+        self.inputs = self.scratch / "inputs.safetensors"
+        users = validation_users(self.config.train, self.num_items)
+        holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
+        train = arrays.known_until(context, inputs, Splits.TRAIN).histories
+        save_inputs(self.inputs, arrays.item_vectors(context, inputs, self.num_items), holdout, train)
+        version = inputs[Tables.SEQUENCES]
+        self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
+        self.data = inputs
+
+    def tune(self, model: str, space: dict[str, Range | list[float]]) -> list[Tried]:
+        """All trials of a model's study."""
+        config, chosen_from = self.config.tune, distributions(space, self.config.train)
+        study = open_study(self.folder / "journal.log", self._name(model, chosen_from), self.config.seed, config.parallel)
+        folder = self.scratch / model
+        folder.mkdir()
+        now = {key: getattr(self.config.train, key) for key in space}
+        trial = Trial(0, model, {}, str(self.inputs), self.files, Splits.TRAIN, str(folder), self.num_items)
+        best: list[float] = []
+
+        def run(number: int, values: dict[str, Any]) -> float | None:
+            return self._execute(asdict(replace(trial, number=number, settings=self._settings(values))))
+
+        def ended(tried: Tried) -> None:
+            self._track(model, tried)
+            best.extend([] if tried.value is None else [tried.value])
+            self.context.progress.update(f"{model}, best {max(best, default=0):.4f}", tried.number + 1, config.trials)
+
+        self.context.progress.update(model, 0, config.trials)
+        return search(study, chosen_from, now, config.trials, config.minutes * 60, config.parallel, folder, run, ended)
+
+    def _name(self, model: str, chosen_from: dict[str, Any]) -> str:
+        """Of the study: the same for the same data, settings of the rest, and space."""
+        rest = {key: value for key, value in self.config.train.model_dump(mode="json").items() if key not in chosen_from}
+        of = [self.data, self.config.seed, rest, {key: str(value) for key, value in chosen_from.items()}]
+        return f"{model}-{hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]}"
+
+    def _settings(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Of train, these among them.
+
+        Raises:
+            ConfigError: they do not go together.
+        """
+        whole = self.config.train.model_dump(mode="json") | values
+        try:
+            return TrainConfig.model_validate(whole).model_dump(mode="json")
+        except ValidationError as error:
+            raise ConfigError(f"tune.space: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+    def _execute(self, argument: dict[str, Any]) -> float | None:
+        """Here, or as a task of the cluster."""
+        spark = self.context.spark
+        if self.config.tune.parallel == 1 and is_local(spark):
+            return run_trial(argument)
+        found: list[float | None] = spark.sparkContext.parallelize([argument], 1).map(run_trial).collect()
+        return found[0]
+
+    def _track(self, model: str, tried: Tried) -> None:
+        """A child run in MLflow."""
+        tracker = self.context.tracker
+        with tracker.stage(f"{model} {tried.number}"):
+            tracker.log_params({**tried.values, "model": model, "state": tried.state})
+            for epoch, value in tried.curve:
+                tracker.log_metrics({"valid_ndcg": value}, epoch)
+            tracker.log_metrics(
+                {"seconds": tried.seconds} | ({} if tried.value is None else {"best_valid_ndcg": tried.value})
+            )
+        shown = {} if tried.value is None else {"valid_ndcg": f"{tried.value:.4f}"}
+        event(FOLDER, f"{model}-{tried.number}", tried.state, **tried.values, **shown)
+
+
+def _result(context: Context, found: dict[str, list[Tried]], conf: str) -> dict[str, Any]:
+    """Write tuned.yaml and tuned.png, log both, and say what was found."""
+    folder = models_folder(context).resolve() / FOLDER
+    models = {model: _best(trials) for model, trials in found.items()}
+    settings = {key: value for each in models.values() for key, value in each["settings"].items()}
+    file, plot = folder / "tuned.yaml", folder / "tuned.png"
+    text = yaml.safe_dump({"extends": str(Path(conf).resolve()), "train": settings}, sort_keys=False)
+    file.write_text(f"# By `lakerec tune`: chosen by validation NDCG@10.\n{text}", encoding="utf-8")
+    draw(plot, {model: [asdict(each) for each in trials] for model, trials in found.items()})
+    with context.tracker.stage("result"):
+        context.tracker.log_metrics({f"valid_ndcg_{model}": each["best"] for model, each in models.items()})
+        context.tracker.log_artifact(file)
+        context.tracker.log_artifact(plot)
+    return {"name": context.config.name, "models": models, "config": str(file), "plot": str(plot)}
+
+
+def _best(trials: list[Tried]) -> dict[str, Any]:
+    """Of a study whose first trial has the settings of now."""
+    best = max((each for each in trials if each.value is not None), key=lambda each: (each.value, -each.number))
+    states = [each.state for each in trials]
+    return {
+        "trials": len(trials), "stopped": states.count("pruned"), "failed": states.count("fail"),
+        "now": trials[0].value, "best": best.value, "settings": dict(best.values),
+    }  # fmt: skip
+
+
+def print_tuning(result: dict[str, Any]) -> None:
+    """Print it for people; fits 80 columns."""
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 1))
+    for name in ("model", "trials", "stopped", "now", "best", "best settings"):
+        table.add_column(name, justify="left" if name in ("model", "best settings") else "right")
+    for model, row in result["models"].items():
+        now = "-" if row["now"] is None else f"{row['now']:.4f}"
+        settings = ", ".join(f"{key} {value:.4g}" for key, value in row["settings"].items())
+        table.add_row(model, str(row["trials"]), str(row["stopped"]), now, f"{row['best']:.4f}", settings)
+    console.print(table)
+    console.print("NDCG@10 on validation; `now` has the settings of the config. What the test says: run with these.")
+    console.print(f"lakerec run --conf {result['config']}", soft_wrap=True)
+    console.print(f"plot: {result['plot']}", soft_wrap=True)

@@ -1,0 +1,99 @@
+"""One trial of a search for better settings: a model with these settings, fitted on train and judged on validation.
+
+    settings → model → fit(train) → NDCG@10 on validation
+               each epoch: a line in <number>.jsonl; a file <number>.stop asks it to end
+
+It runs in this process or on any worker that sees the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load_file
+
+from lakerec.columns import Models
+from lakerec.config import TrainConfig
+from lakerec.models.catalog import build, shape_of
+from lakerec.models.data import TrainingData
+from lakerec.models.ranking import mask_seen, mean_ndcg
+from lakerec.training.fit import VALIDATION_K, Task, fit, histories_in, holdout_in
+from lakerec.training.loop import EpochResult, Recipe
+
+
+@dataclass(frozen=True)
+class Trial:
+    """All that a worker needs to know; travels as a dict of plain values."""
+
+    number: int
+    model: str
+    settings: dict[str, Any]
+    """Of `train`, the trial's own among them."""
+    inputs: str
+    """Vectors, holdout and train histories (see `lakerec.training.fit.save_inputs`)."""
+    files: list[str]
+    """Parquet files of one version of gold/sequences."""
+    until: str
+    """The last split that may be learned from."""
+    folder: str
+    """Where its lines and its model go, a folder that the driver sees too."""
+    num_items: int
+
+
+class _Stopped(Exception):
+    pass
+
+
+def run_trial(argument: dict[str, Any]) -> float | None:
+    """The validation value, or None where the trial was stopped before its end."""
+    trial = Trial(**argument)
+    config = TrainConfig.model_validate(trial.settings)
+    if trial.model == Models.SEQUENCE:
+        return _sequence(trial, config)
+    arrays = load_file(trial.inputs)
+    vectors = arrays["vectors"] if arrays["vectors"].size else None
+    model = build(trial.model, config)
+    model.fit(TrainingData(histories_in(arrays, "train"), trial.num_items, vectors))
+    holdout = holdout_in(arrays)
+    return mean_ndcg(mask_seen(model.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+
+
+def lines(folder: Path, number: int) -> list[EpochResult]:
+    """What a trial has said so far; a line that is not whole yet is left for the next look."""
+    file = folder / f"{number}.jsonl"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return [EpochResult(**json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def stop(folder: Path, number: int) -> None:
+    """Ask a trial to end after its epoch."""
+    (folder / f"{number}.stop").touch()
+
+
+def _sequence(trial: Trial, config: TrainConfig) -> float | None:
+    folder = Path(trial.folder)
+    recipe = Recipe(
+        epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+    )
+    task = Task(
+        files=trial.files, until=trial.until, inputs=trial.inputs, output=str(folder / f"model-{trial.number}"),
+        num_items=trial.num_items, rows=config.batch_size, seed=config.seeds[0], shape=asdict(shape_of(config)),
+        recipe=asdict(recipe), gpu=config.gpus_per_rank > 0,
+    )  # fmt: skip
+
+    def say(point: EpochResult) -> None:
+        with (folder / f"{trial.number}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(point)) + "\n")
+        if (folder / f"{trial.number}.stop").exists():
+            raise _Stopped
+
+    try:
+        return float(fit(asdict(task), say)["best_value"])
+    except _Stopped:
+        return None
+    finally:
+        shutil.rmtree(task.output, ignore_errors=True)

@@ -1,0 +1,66 @@
+"""`lakerec tune` on the shop: what is tried, what comes out, and that a search goes on."""
+
+import json
+
+import pytest
+from lakerec.errors import ConfigError, InputError
+from lakerec.loading import load_config
+from lakerec.stages import pipeline, tuning
+
+from tests import shop
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+FEW = ("tune.trials=2", "tune.space={regularization: {low: 10, high: 5000, log: true}, learning_rate: [0.01]}")
+
+
+@pytest.fixture(scope="module")
+def conf(spark, tmp_path_factory):
+    """The shop's config, with all tables that models are fitted on."""
+    conf = shop.write(tmp_path_factory.mktemp("shop"))
+    with pipeline.opened(shop.load(conf)) as context:
+        pipeline.run(context, ["ingest", "clean", "featurize", "embed"])
+    return conf
+
+
+def tune(conf, *overrides):
+    return tuning.tune(shop.load(conf, *overrides), str(conf))
+
+
+def test_each_model_is_searched_and_the_best_settings_are_a_config(conf, capsys):
+    result = tune(conf, *FEW)
+    ease, sequence = result["models"]["ease"], result["models"]["sequence"]
+    assert (ease["trials"], sequence["trials"]) == (2, 2)
+    assert ease["best"] >= ease["now"] > 0 and sequence["best"] >= sequence["now"] > 0
+    tuned = load_config(result["config"], environment={})
+    assert tuned.train.regularization == ease["settings"]["regularization"] and tuned.name == "shop"
+    assert tuned.train.learning_rate == sequence["settings"]["learning_rate"] in (0.003, 0.01)
+    tuning.print_tuning(result)
+    printed = capsys.readouterr().out
+    assert f"lakerec run --conf {result['config']}" in printed and "learning_rate" in printed
+    json.dumps(result)
+    with pipeline.opened(shop.load(conf)) as context:
+        client = context.tracker.client
+        runs = client.search_runs([context.tracker.experiment_id], order_by=["attributes.start_time"])
+    of_tune = [run for run in runs if run.info.run_name.startswith(("ease ", "sequence "))]
+    assert len(of_tune) == 4 and all(run.data.tags["mlflow.parentRunId"] for run in of_tune)
+    assert all(run.data.metrics["valid_ndcg"] for run in of_tune if run.info.run_name.startswith("sequence"))
+    more = tune(conf, *FEW, "tune.trials=3", "tune.models=[ease]")
+    assert more["models"]["ease"]["trials"] == 3, "the first two are those of before"
+
+
+def test_what_cannot_be_tuned_is_said_before_anything_starts(conf, tmp_path):
+    with pytest.raises(ConfigError, match=r"tune\.space: unknown setting `regularisation`; did you mean `regularization`"):
+        tune(conf, "tune.space={regularisation: [1]}")
+    with pytest.raises(ConfigError, match=r"tune\.models: `popular` has no settings.*allowed: .*ease"):
+        tune(conf, "tune.models=[popular]")
+    with pytest.raises(ConfigError, match=r"no model of tune\.models .* has a setting in tune\.space"):
+        tune(conf, "tune.models=[ease]", "tune.space={regularization: []}")
+    with pytest.raises(ConfigError, match=r"tune\.space: dims \(33\) must be a multiple of heads"):
+        tune(conf, "tune.models=[sequence]", "tune.space={dims: [33]}", "tune.trials=4")
+    with pytest.raises(InputError, match=r"gold/sequences is not there yet"):
+        tune(shop.write(tmp_path), "tune.models=[ease]")
+
+
+def test_trials_side_by_side_are_tasks(conf):
+    result = tune(conf, *FEW, "tune.parallel=2", "tune.models=[sequence]", "tune.trials=3")
+    assert result["models"]["sequence"]["trials"] == 3 and result["models"]["sequence"]["best"] > 0

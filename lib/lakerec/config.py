@@ -170,6 +170,13 @@ class MultVaeConfig(Section):
     learning_rate: float = Field(1e-3, gt=0)
 
 
+Choice = Literal["half_life_days", "recent_days"]
+
+
+def _choices() -> dict[Choice, list[float]]:
+    return {"half_life_days": [0, 7, 30], "recent_days": [1, 7, 30]}
+
+
 class TrainConfig(Section):
     """The recommenders to fit and how the sequence model is trained."""
 
@@ -204,6 +211,10 @@ class TrainConfig(Section):
     mult_vae: MultVaeConfig = MultVaeConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
+    choices: dict[Choice, list[float]] = Field(
+        default_factory=_choices,
+        description="what else these may be for recent_popular, item_cf and ease, chosen by validation on every run",
+    )
 
     @model_validator(mode="after")
     def _known_models(self) -> TrainConfig:

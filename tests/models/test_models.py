@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from lakerec.columns import Models
+from lakerec.config import TrainConfig
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
@@ -222,3 +223,11 @@ def test_lists_of_many_users_leave_out_what_was_met_and_what_is_hidden(monkeypat
     parts = list(recommend(model, asked, 2, ITEMS, hidden=np.array([1])))
     assert [(part.start, part.stop) for part, *_ in parts] == [(0, 2), (2, 4), (4, 5)]
     assert np.concatenate([items for _, items, _ in parts]).tolist() == [[2, 3], [0, 2], [0, 3], [-1, -1], [0, 2]]
+
+
+def test_each_choice_is_tried_once_the_configs_own_first():
+    config = TrainConfig(half_life_days=14, recent_days=7)
+    assert [each.half_life_days for each in catalog.variants("ease", config)] == [14, 0, 7, 30]
+    assert [each.recent_days for each in catalog.variants("recent_popular", config)] == [7, 1, 30]
+    assert catalog.variants("content", config) == [config]
+    assert catalog.variants("ease", TrainConfig(choices={})) == [TrainConfig(choices={})]

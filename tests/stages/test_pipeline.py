@@ -160,6 +160,8 @@ def test_mlflow_has_a_parent_run_with_a_child_a_stage(whole):
         2,
     ]
     assert train.data.tags["input.gold/sequences"].isdigit()
+    settings = json.loads(next(outcome for outcome in outcomes if outcome.stage == "train").row["details"]["settings"])
+    assert set(settings) == {"ease.half_life_days"} and settings["ease.half_life_days"] in (0, 7, 30)
     assert "report.html" in {file.path for file in context.tracker.client.list_artifacts(children["report"].info.run_id)}
 
 

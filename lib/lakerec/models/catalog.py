@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
+from lakerec.config import Choice, TrainConfig
 from lakerec.models import storage
 from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
@@ -41,6 +42,21 @@ OWN_SETTINGS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """The keys of `train` that are of one model only."""
+
+CHOSEN: dict[str, tuple[Choice, ...]] = {
+    Models.RECENT_POPULAR: ("recent_days",),
+    Models.ITEM_CF: ("half_life_days",),
+    Models.EASE: ("half_life_days",),
+}
+"""The keys of `train` that validation chooses on every run, among `train.choices`."""
+
+
+def variants(name: str, config: TrainConfig) -> list[TrainConfig]:
+    """The config, and the config with each of its choices for a model."""
+    keys = CHOSEN.get(name, ())
+    own = [getattr(config, key) for key in keys]
+    values = [dict.fromkeys([now, *map(type(now), config.choices.get(key, ()))]) for key, now in zip(keys, own, strict=True)]
+    return [config.model_copy(update=dict(zip(keys, each, strict=True))) for each in product(*values)]
 
 
 def build(name: str, config: TrainConfig) -> Recommender:

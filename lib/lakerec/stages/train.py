@@ -1,6 +1,6 @@
 """Fit every recommender: on train with validation to choose, then on train + valid for the test.
 
-    simple models   fit(train) → validation NDCG@10      fit(train + valid) → saved; als by Spark's MLlib
+    simple models   fit(train), each of train.choices → best validation NDCG@10 → fit(train + valid); als by Spark's MLlib
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
     blend           weights on the validation scores of the models fitted on train; members are the refitted ones
 
@@ -25,7 +25,7 @@ from lakerec.config import TrainConfig
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
-from lakerec.models.catalog import build, load, seeded, shape_of
+from lakerec.models.catalog import CHOSEN, build, load, seeded, shape_of, variants
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
@@ -63,7 +63,9 @@ def run(context: Context, inputs: Inputs) -> Result:
     details = {"folder": str(job.folder), "curves": json.dumps(job.curves), "ranks": str(job.ranks)}
     details |= {SEEDS: json.dumps(job.config.seeds)}
     details |= {"weights": json.dumps(job.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
-    context.tracker.log_dict({"curves": job.curves, "blend_weights": job.weights, "validation": job.values}, "train.json")
+    details["settings"] = json.dumps(job.settings)
+    told = {"curves": job.curves, "blend_weights": job.weights, "validation": job.values, "settings": job.settings}
+    context.tracker.log_dict(told, "train.json")
     return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
 
 
@@ -120,6 +122,8 @@ class Job:
         self.scores: dict[str, np.ndarray] = {}
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.weights: dict[str, float] = {}
+        self.settings: dict[str, float] = {}
+        """What validation chose, by model and key."""
         self.ranks, self.epochs = 1, 1
 
     def fit_simple(self, name: str) -> None:
@@ -130,11 +134,14 @@ class Job:
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))
-        self._judge(name, self._fitted(name, self.train))
-        self._fitted(name, self.both).save(self.folder / name)
+        best = self.config
+        for config in variants(name, self.config):
+            if self._judge(name, self._fitted(name, self.train, config)):
+                best = config
+        self.settings |= {f"{name}.{key}": getattr(best, key) for key in CHOSEN.get(name, ())}
+        self._fitted(name, self.both, best).save(self.folder / name)
 
-    def _fitted(self, name: str, data: TrainingData) -> Recommender:
-        config = self.config
+    def _fitted(self, name: str, data: TrainingData, config: TrainConfig) -> Recommender:
         if name == Models.ALS:
             return fit_als(self.context.spark, data, config.als, config.half_life_days, config.seeds[0])
         model = build(name, config)
@@ -173,10 +180,15 @@ class Job:
             blend.save_beside(self.folder / seeded(Models.BLEND, seed, self.config.seeds), places)
         self.values[Models.BLEND] = cross_fitted_value(self.scores, self.holdout, first)
 
-    def _judge(self, name: str, model: Recommender) -> None:
+    def _judge(self, name: str, model: Recommender) -> bool:
+        """Keep what validation says of the model, unless another one of the name did better; gives whether it is kept."""
         scores = model.score(self.holdout.histories)
-        self.scores[name] = standardise(scores)
-        self.values[name] = mean_ndcg(mask_seen(scores, self.holdout.histories), self.holdout.targets, VALIDATION_K)
+        standardised = standardise(scores)
+        value = mean_ndcg(mask_seen(scores, self.holdout.histories), self.holdout.targets, VALIDATION_K)
+        if value <= self.values.get(name, -1.0):
+            return False
+        self.values[name], self.scores[name] = value, standardised
+        return True
 
     def _task(self, shared: Path, until: str, seed: int, output: str, stop_after: int | None = None) -> Task:
         config = self.config

@@ -198,6 +198,16 @@ class TrainConfig(Section):
     patience: int = Field(4, ge=1, description="sequence: epochs without a better validation NDCG@10")
     learning_rate: float = Field(3e-3, gt=0, description="sequence: highest learning rate")
     weight_decay: float = Field(0.01, ge=0, description="sequence: AdamW's weight decay")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="sequence: of its passes; bf16 takes less memory")
+    micro_batch: int = Field(
+        0, ge=0, description="sequence: windows that go through a rank's network at a time; 0: all of its part of a step"
+    )
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="sequence: between checkpoints within an epoch; 0: at the ends of epochs only"
+    )
+    relaunches: int = Field(
+        2, ge=0, description="sequence: times that all ranks start again from the last checkpoint after one died"
+    )
     regularization: float = Field(100.0, gt=0, description="ease: added to the diagonal of the item-item matrix")
     dense_items: int = Field(
         20_000, ge=1, description="ease (items³ time), mult_vae: left out where the catalogue is larger"

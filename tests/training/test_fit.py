@@ -4,23 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from lakerec.models.catalog import load
-from lakerec.models.data import Histories, Holdout
-from lakerec.models.sequence import Shape
-from lakerec.training.fit import Task, fit, save_inputs
-from lakerec.training.loop import Recipe
+from lakerec.models.data import Histories
+from lakerec.training.fit import fit, kept_under
+from lakerec.training.loop import Trainer
 from safetensors.numpy import load_file, save_file
 
-ITEMS = 12
-EPOCHS = 24
+from tests.walks import ITEMS, recipe, scores, supervised, task
+
 RANK = """import json, os, pathlib, sys
 from lakerec.training.fit import fit
 
@@ -28,37 +24,6 @@ folder = pathlib.Path(sys.argv[1])
 found = fit(json.loads((folder / "task.json").read_text()))
 (folder / f"rank-{os.environ['RANK']}.json").write_text(json.dumps(found))
 """
-
-
-def task(folder: Path, output: str, **changed: object) -> Task:
-    """Users walk round the items; their last step is valid."""
-    walks = [[(start + step) % ITEMS for step in range(8)] for start in range(ITEMS)] * 5
-    rows = {"items": [], "past": [], "split": [], "next_split": []}
-    for walk in walks:
-        rows["items"] += [walk[:-1], walk[-1:]]
-        rows["past"] += [[], walk[:-1]]
-        rows["split"] += ["train", "valid"]
-        rows["next_split"] += ["valid", None]
-    types = {"items": pa.list_(pa.int32()), "past": pa.list_(pa.int32()), "split": pa.string(), "next_split": pa.string()}
-    path = folder / "sequences.parquet"
-    pq.write_table(pa.table({name: pa.array(rows[name], kind) for name, kind in types.items()}), path, row_group_size=50)
-    holdout = Holdout(
-        Histories.from_lists([walk[:-1] for walk in walks]), Histories.from_lists([walk[-1:] for walk in walks])
-    )
-    vectors = np.random.default_rng(1).normal(size=(ITEMS, 6)).astype(np.float32)
-    save_inputs(folder / "inputs.safetensors", vectors, holdout)
-    shape = Shape(dims=16, blocks=1, heads=2, max_length=8, dropout=0.0, text_dims=4)
-    whole = {
-        "files": [path.as_uri()], "until": "train", "inputs": str(folder / "inputs.safetensors"),
-        "output": str(folder / output), "num_items": ITEMS, "rows": 16, "seed": 3, "shape": asdict(shape),
-        "recipe": asdict(Recipe(epochs=EPOCHS, learning_rate=1e-2, averaging=0.9)),
-    }  # fmt: skip
-    return Task(**{**whole, **changed})
-
-
-def scores(folder: Path) -> np.ndarray:
-    """Of one-item histories, by the model that was saved there."""
-    return load(folder).score(Histories.from_lists([[item] for item in range(ITEMS)]))
 
 
 def test_a_fit_learns_the_walk_and_saves_what_it_kept(tmp_path):
@@ -99,11 +64,46 @@ def test_an_item_that_training_never_met_is_scored_from_its_text_alone(tmp_path)
     assert after_two.argmax() == 3 and after_two[ITEMS] > after_two[ITEMS + 1]
 
 
+def test_a_task_finds_its_checkpoints_by_what_it_learns_from_and_how(tmp_path):
+    spec = task(tmp_path, "model")
+    place = kept_under(tmp_path, spec, "data").checkpoints
+    (tmp_path / "copied.parquet").write_bytes((tmp_path / "sequences.parquet").read_bytes())
+    elsewhere = replace(spec, files=[(tmp_path / "copied.parquet").as_uri()], output="other", micro_batch=4, relaunches=9)
+    assert kept_under(tmp_path, elsewhere, "data").checkpoints == place
+    others = [kept_under(tmp_path, spec, "other data")]
+    others += [kept_under(tmp_path, replace(spec, **{name: value}), "data") for name, value in
+               (("seed", 4), ("until", "valid"), ("stop_after", 2), ("recipe", recipe(3)), ("rows", 8))]  # fmt: skip
+    arrays = load_file(spec.inputs)
+    save_file({**arrays, "vectors": arrays["vectors"] + 1}, spec.inputs)
+    others.append(kept_under(tmp_path, spec, "data"))
+    assert len({place, *(each.checkpoints for each in others)}) == 8
+
+
+def test_a_fit_that_was_cut_short_ends_as_the_unbroken_one_and_one_that_was_over_is_not_done_again(tmp_path, monkeypatch):
+    whole = fit(asdict(task(tmp_path, "whole", dropout=0.2, recipe=recipe(4))))
+    spec = kept_under(tmp_path / "checkpoints", task(tmp_path, "cut", dropout=0.2, recipe=recipe(4)), "data")
+    step, steps = Trainer._step, []
+
+    def cut(trainer, batch):
+        steps.append(trainer.state.step)
+        if len(steps) == 11:
+            raise KeyboardInterrupt
+        return step(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "_step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        supervised(spec)
+    assert supervised(spec) == whole
+    assert steps == [*range(11), *range(8, 16)], "from the end of its second epoch on"
+    np.testing.assert_array_equal(scores(tmp_path / "cut"), scores(tmp_path / "whole"))
+    assert supervised(replace(spec, output=str(tmp_path / "again"))) == whole and len(steps) == 19
+    np.testing.assert_array_equal(scores(tmp_path / "again"), scores(tmp_path / "whole"))
+
+
 @pytest.mark.timeout(300)
 def test_two_ranks_end_where_one_does(tmp_path):
-    recipe = asdict(Recipe(epochs=3, learning_rate=1e-2, averaging=0.9))
-    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe)))
-    together = task(tmp_path, "together", recipe=recipe)
+    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3))))
+    together = task(tmp_path, "together", recipe=recipe(3))
     (tmp_path / "task.json").write_text(json.dumps(asdict(together)))
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -1,4 +1,6 @@
-"""The loop learns what can be learned, repeats itself to the bit, and stops well."""
+"""The loop learns what can be learned, repeats itself to the bit, goes on where it was cut short, and stops well."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +8,15 @@ import torch
 from lakerec.errors import TrainingError
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.training import keeper
 from lakerec.training.batches import WindowBatches, windows
-from lakerec.training.loop import Recipe, fit_sequence
+from lakerec.training.keeper import Keeper
+from lakerec.training.loop import Recipe, Trainer, fit_sequence
+from lakerec.training.status import read_status
 
 ITEMS = 12
 SHAPE = Shape(dims=16, blocks=1, heads=2, max_length=8, dropout=0.1)
+DRY = replace(SHAPE, dropout=0.0)
 
 
 def cyclic(users=120, length=9, seed=0):
@@ -19,12 +25,29 @@ def cyclic(users=120, length=9, seed=0):
     return Histories.from_lists([[(start + step) % ITEMS for step in range(length)] for start in starts])
 
 
-def trained(recipe, seed=1, histories=None, **named):
+def trained(recipe, seed=1, histories=None, shape=SHAPE, **named):
     histories = histories or cyclic()
-    model = Sequence.fresh(SHAPE, TrainingData(histories, ITEMS), seed)
+    model = Sequence.fresh(shape, TrainingData(histories, ITEMS), seed)
     torch.manual_seed(seed)
     batches = WindowBatches(windows(histories.offsets, histories.items, SHAPE.max_length + 1, ITEMS), ITEMS, 32, seed)
     return model, fit_sequence(model.network, batches, recipe, **named)
+
+
+def keeping(folder, minutes=0.0):
+    return Keeper(folder, "cpu", 1, 0, 1, minutes, 99)
+
+
+def cut_at(monkeypatch, at):
+    """The loop is interrupted, once, when it has done so many steps."""
+    step, left = Trainer._step, [at]
+
+    def cut(trainer, batch):
+        if trainer.state.step in left:
+            left.clear()
+            raise KeyboardInterrupt
+        return step(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "_step", cut)
 
 
 def test_sequences_that_can_be_predicted_are():
@@ -54,6 +77,71 @@ def test_early_stop_keeps_the_best_epoch():
     model, fit = trained(Recipe(epochs=9, patience=2), validate=validate)
     assert (fit.best_epoch, fit.best_value, len(fit.curve)) == (2, 0.5, 4)
     assert torch.equal(model.network.delta, seen[0.5])
+
+
+@pytest.mark.parametrize(("at", "goes_on_from"), [(3, 0), (4, 4), (7, 4), (9, 8)])
+def test_cut_short_anywhere_it_goes_on_from_the_last_epoch_to_the_bit(tmp_path, monkeypatch, at, goes_on_from):
+    """Four steps an epoch; dropout, early stop and the curve go on as if nothing had been."""
+
+    def validate(network):
+        return float(network.delta.sum())
+
+    whole, fit = trained(Recipe(epochs=4, patience=2), validate=validate)
+    cut_at(monkeypatch, at)
+    with pytest.raises(KeyboardInterrupt):
+        trained(Recipe(epochs=4, patience=2), validate=validate, keeper=keeping(tmp_path))
+    assert read_status(tmp_path).step == goes_on_from
+    again, resumed = trained(Recipe(epochs=4, patience=2), validate=validate, keeper=keeping(tmp_path))
+    assert resumed == fit
+    assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), whole.network.parameters(), strict=True))
+
+
+def test_within_a_long_epoch_it_goes_on_from_the_step_where_a_checkpoint_was_due(tmp_path, monkeypatch):
+    whole, fit = trained(Recipe(epochs=2))
+    monkeypatch.setattr(keeper, "ASK_EVERY", 2)
+    cut_at(monkeypatch, 7)
+    with pytest.raises(KeyboardInterrupt):
+        trained(Recipe(epochs=2), keeper=keeping(tmp_path, minutes=1e-9))
+    again, resumed = trained(Recipe(epochs=2), keeper=keeping(tmp_path, minutes=1e-9))
+    assert read_status(tmp_path).notes == ["goes on from step 6, in epoch 2"] and resumed == fit
+    assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), whole.network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("micro_batch", "fits", "sizes"), [(5, 99, {5, 2, 4}), (0, 9, {8})], ids=["set", "out of memory"])
+def test_a_step_is_the_same_in_parts(tmp_path, monkeypatch, micro_batch, fits, sizes):
+    """A memory that holds 9 windows halves 32 twice; what a try that failed left of gradients does not count."""
+    whole, seen, backward = trained(Recipe(epochs=2), shape=DRY)[0], [], Trainer._backward
+
+    def small_memory(trainer, batch):
+        if len(batch) > fits:
+            backward(trainer, batch[:fits])
+            raise torch.OutOfMemoryError
+        seen.append(len(batch))
+        return backward(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "_backward", small_memory)
+    parts, _ = trained(Recipe(epochs=2), shape=DRY, micro_batch=micro_batch, keeper=keeping(tmp_path))
+    assert set(seen) == sizes
+    for one, other in zip(parts.network.parameters(), whole.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+    told = read_status(tmp_path).notes
+    assert told == ([] if micro_batch else [f"out of memory: {n} windows at a time from step 0 on" for n in (16, 8)])
+
+
+def test_a_window_that_no_memory_holds_is_said(monkeypatch):
+    def no_memory(trainer, batch):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Trainer, "_backward", no_memory)
+    with pytest.raises(TrainingError, match=r"single window: lower train\.dims"):
+        trained(Recipe(epochs=1))
+
+
+def test_passes_in_bf16_learn_as_well():
+    _, fit = trained(Recipe(epochs=6, learning_rate=1e-2))
+    model, half = trained(Recipe(epochs=6, learning_rate=1e-2, precision="bf16"))
+    assert {parameter.dtype for parameter in model.network.parameters()} == {torch.float32}
+    assert half.curve != fit.curve and half.curve[-1].loss == pytest.approx(fit.curve[-1].loss, rel=0.05)
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(30, 32), (1, 1000)], ids=["loss", "weights after the last step"])

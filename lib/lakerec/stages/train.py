@@ -4,6 +4,9 @@
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
     blend           weights on the validation scores of the models fitted on train; members are the refitted ones
 
+The sequence model's fits leave checkpoints in the run's scratch folder. The run after one that was cut short takes them over
+and goes on from those of the same task.
+
 Nothing is learned from test rows. Models are saved under <folder>/<lake>/<run id>/<model>, those of further seeds under
 sequence#<seed> and blend#<seed>; a blend points to its members. Folders of this lake's runs before the last finished one
 are removed.
@@ -14,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,16 +30,18 @@ from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
 from lakerec.models.catalog import CHOSEN, build, load, seeded, shape_of, variants
-from lakerec.models.data import Holdout, TrainingData
+from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
-from lakerec.training.fit import VALIDATION_K, Task, fit, save_inputs
-from lakerec.training.launcher import launch
-from lakerec.training.loop import EpochResult, Recipe
+from lakerec.training.fit import VALIDATION_K, Task, fit_rank, kept_under, save_inputs
+from lakerec.training.launcher import in_this_process, launch
+from lakerec.training.loop import Recipe
+from lakerec.training.state import EpochResult
+from lakerec.training.supervisor import supervise
 
 SEEDS = "seeds"
 """Detail that lists the seeds, the first of which serves."""
@@ -43,6 +49,8 @@ NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
 """Models that are not fitted on histories alone."""
 DENSE = (Models.EASE, Models.MULT_VAE)
 """Models whose memory and time do not bear any catalogue."""
+SCRATCH = ".scratch"
+CHECKPOINTS = f"{SCRATCH}/checkpoints"
 VALIDATION_CELLS = 50_000_000
 """Users × items that validation scores hold, at most: 200 MB a model, since the blend needs all of them at once."""
 
@@ -91,12 +99,21 @@ def validation_users(config: TrainConfig, num_items: int) -> int:
 
 
 def _tidy(context: Context, new: Path) -> None:
-    """Remove models of runs that nothing points to: not this one's, not the last finished one's."""
+    """Remove models of runs that nothing points to: not this one's, not the last finished one's. Their checkpoints move."""
     last = last_run(context.lake, "train")
     kept = {new, Path(last.details["folder"])} if last else {new}
     for folder in new.parent.glob("train-*"):
         if folder not in kept:
+            _take_over(folder / CHECKPOINTS, new / CHECKPOINTS)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """Move the checkpoints of a run that was cut short; each fit's lie in a folder named by its task."""
+    for fitted in old.glob("*"):
+        new.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # without them, a fit begins at its beginning
+            fitted.rename(new / fitted.name)
 
 
 class Job:
@@ -105,8 +122,8 @@ class Job:
     def __init__(self, context: Context, inputs: Inputs) -> None:
         self.context, self.config = context, context.config.train
         self.folder = models_folder(context).resolve() / context.run_id
-        self.scratch = self.folder / ".scratch"
-        """What only this run needs: the holdout that ranks validate on, and models fitted on train alone."""
+        self.scratch = self.folder / SCRATCH
+        """What only this run needs: the holdout that ranks validate on, models fitted on train alone, checkpoints."""
         _tidy(context, self.folder)
         num_items = len(arrays.item_ids(context, inputs))
         vectors = arrays.item_vectors(context, inputs, num_items)
@@ -117,6 +134,7 @@ class Job:
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
+        self.data = _digest(version, both.histories)
         self.events = len(both.histories.items)
         self.values: dict[str, float] = {}
         self.scores: dict[str, np.ndarray] = {}
@@ -155,15 +173,13 @@ class Job:
             save_inputs(shared, self.train.item_vectors, self.holdout)
         name = seeded(Models.SEQUENCE, seed, self.config.seeds)
         if seed == self.config.seeds[0]:
-            trial = self._task(shared, Splits.TRAIN, seed, f"{self.scratch.name}/sequence")
-            chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}")
+            trial = self._task(shared, Splits.TRAIN, seed, f"{SCRATCH}/sequence")
+            chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}", "loss")
             self.curves[name], self.ranks, self.epochs = chosen["curve"], chosen["ranks"], chosen["best_epoch"]
-            for point in chosen["curve"]:
-                self.context.tracker.log_metrics({"loss": point["loss"], "valid_ndcg": point["value"]}, point["epoch"])
             self._judge(name, load(Path(trial.output)))
         final = self._task(shared, Splits.VALID, seed, name, stop_after=self.epochs)
         number = f"fit {2 + self.config.seeds.index(seed)} of {1 + len(self.config.seeds)}"
-        self._launch(final, f"sequence on train + valid, {number}")
+        self._launch(final, f"sequence on train + valid, {number}", f"refit_loss_seed_{seed}")
 
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""
@@ -194,25 +210,45 @@ class Job:
         config = self.config
         recipe = Recipe(
             epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
+            weight_decay=config.weight_decay, precision=config.precision,
         )  # fmt: skip
-        return Task(
+        task = Task(
             files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
             num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
             recipe=asdict(recipe), validate=stop_after is None, stop_after=stop_after, gpu=config.gpus_per_rank > 0,
+            micro_batch=config.micro_batch, checkpoint_minutes=config.checkpoint_minutes,
+            relaunches=config.relaunches,
         )  # fmt: skip
+        return kept_under(self.folder / CHECKPOINTS, task, self.data)
 
-    def _launch(self, task: Task, what: str) -> dict[str, Any]:
+    def _launch(self, task: Task, what: str, metric: str) -> dict[str, Any]:
+        """Fit, and show each epoch here and in MLflow when it is done, under the name `metric`."""
         total = task.stop_after or self.config.epochs
 
         def show(point: EpochResult) -> None:
             self.context.progress.update(f"{what}, epoch", point.epoch, total)
             figures = {"loss": f"{point.loss:.4f}"} | ({} if point.value is None else {"valid_ndcg": f"{point.value:.4f}"})
             event("train", self.context.run_id, f"{what}, epoch {point.epoch} of {total}", **figures)
+            values = {metric: point.loss} | ({} if point.value is None else {"valid_ndcg": point.value})
+            self.context.tracker.log_metrics(values, point.epoch)
 
         config, spark = self.config, self.context.spark
-        found: dict[str, Any] = launch(fit, asdict(task), config.ranks, config.gpus_per_rank, spark, on_epoch=show)
+        found: dict[str, Any] = supervise(
+            lambda again: launch(fit_rank, asdict(task), config.ranks, config.gpus_per_rank, spark, again=again),
+            Path(str(task.checkpoints)),
+            None if in_this_process(spark, config.ranks) else config.relaunches,
+            show,
+            lambda note: event("train", self.context.run_id, f"{what}: {note}"),
+        )
         return found
+
+
+def _digest(version: int, histories: Histories) -> str:
+    """Of all that training may see: gold/sequences of a version, whose numbers begin anew with a new table."""
+    found = hashlib.sha256(str(version).encode())
+    for part in (histories.offsets, histories.items, histories.times):
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()[:16]
 
 
 STAGE = Stage(

@@ -27,8 +27,8 @@ class Batches(Protocol):
     def steps_per_epoch(self) -> int:
         """Batches an epoch, on each rank."""
 
-    def epoch(self, number: int) -> Iterator[Tensor]:
-        """Batches of int32 [rows, width], oldest event first, padded on the right."""
+    def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
+        """Batches of int32 [rows, width], oldest event first, padded on the right; without the first `done` ones."""
 
 
 def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
@@ -83,11 +83,11 @@ class WindowBatches:
         self._rank, self._ranks = rank, ranks
         self.steps_per_epoch = -(-len(blocks) // rows)
 
-    def epoch(self, number: int) -> Iterator[Tensor]:
+    def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
         """This rank's part of each batch; one row of padding where nothing is left for it."""
         order = np.random.default_rng((self._seed, number)).permutation(len(self._blocks))
         nothing = torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int32)
-        for start in range(0, self.steps_per_epoch, STEPS_AT_ONCE):
+        for start in range(done, self.steps_per_epoch, STEPS_AT_ONCE):
             steps = range(start, min(start + STEPS_AT_ONCE, self.steps_per_epoch))
             own = [order[step * self._rows : (step + 1) * self._rows][self._rank :: self._ranks] for step in steps]
             together = self._blocks.index_select(0, torch.from_numpy(np.concatenate(own)))

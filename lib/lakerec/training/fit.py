@@ -1,12 +1,15 @@
 """One fit of the sequence model, from files to files: what every rank runs.
 
-Task (plain values) → feed over pinned files → loop → rank 0 saves model.json + weights.safetensors → curve
+Task (plain values) → feed over pinned files → loop, from the newest checkpoint on
+    → rank 0 saves model.json + weights.safetensors → curve
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,24 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
+from lakerec import __version__
+from lakerec.errors import LakerecError
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.training.batches import WindowBatches, items_in
 from lakerec.training.feed import read_windows
-from lakerec.training.loop import EpochResult, Fit, Recipe, fit_sequence
+from lakerec.training.keeper import Keeper
+from lakerec.training.loop import Recipe, fit_sequence
 from lakerec.training.ranks import appearing, joined, own_device
+from lakerec.training.state import Fit, Watcher
+from lakerec.training.status import failure, leave_failure
 
 VALIDATION_K = 10
 PARTS = ("offsets", "items", "times")
+HOW = ("files", "inputs", "output", "gpu", "checkpoints", "checkpoint_minutes", "relaunches", "micro_batch")
+"""Fields of a task that say where and how, and not what comes out."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,13 @@ class Task:
     stop_after: int | None = None
     gpu: bool = False
     """Whether a rank trains on the GPU that it was given; where it was given none, on the CPU."""
+    micro_batch: int = 0
+    """Windows that go through a rank's network at a time; 0: all of its part of a step."""
+    checkpoints: str | None = None
+    """Folder that driver and ranks share, of this task alone (see `kept_under`); None: there are no checkpoints."""
+    checkpoint_minutes: float = 10.0
+    """Within an epoch; 0: at the ends of epochs only."""
+    relaunches: int = 0
 
 
 def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout, train: Histories | None = None) -> None:
@@ -74,31 +91,75 @@ def holdout_in(arrays: dict[str, np.ndarray]) -> Holdout:
     return Holdout(histories_in(arrays, "known"), histories_in(arrays, "target"))
 
 
-def fit(task: dict[str, Any], on_epoch: Callable[[EpochResult], None] | None = None) -> dict[str, Any]:
+def kept_under(folder: Path, task: Task, data: str) -> Task:
+    """The task, with checkpoints in a folder that it finds again: named by a digest of all that its result depends on.
+
+    The number of ranks is no part of it, nor are the files' names, which change where they are copies.
+
+    Args:
+        data: what tells the rows of the files from others, such as a digest of them.
+    """
+    what = {"data": data} | {name: value for name, value in asdict(task).items() if name not in HOW}
+    with Path(task.inputs).open("rb") as file:
+        what |= {"inputs": hashlib.file_digest(file, "sha256").hexdigest(), "code": __version__}
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return replace(task, checkpoints=str(folder / digest))
+
+
+def fit_rank(task: dict[str, Any]) -> dict[str, Any] | None:
+    """`fit` under a supervisor: an error that starting again would not mend is left for it in the checkpoints' folder.
+
+    Where one was left already, there is nothing to do: Spark starts the tasks of a failed stage again by itself.
+    """
+    folder = Path(task["checkpoints"])
+    if failure(folder) is not None:
+        return None
+    try:
+        return fit(task)
+    except LakerecError as error:
+        leave_failure(folder, error)
+        raise
+
+
+def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
     """Fit as the task says; every rank calls it with the same task.
+
+    Args:
+        watcher: in place of the keeper of the task's checkpoints.
 
     Returns:
         curve (one dict an epoch), best_epoch, best_value, ranks, steps an epoch.
+
+    Raises:
+        TrainingError: see `fit_sequence`, `read_windows` and `Keeper`.
     """
     spec = Task(**task)
     gpu = spec.gpu and torch.cuda.is_available()
     with joined(gpu) as (rank, ranks):
+        device = own_device(gpu)
+        keeper = watcher or (None if spec.checkpoints is None else _keeper(spec, device, rank, ranks))
         arrays = load_file(spec.inputs)
         vectors = arrays["vectors"] if arrays["vectors"].size else None
         nothing = Histories.from_lists([])
         shape = Shape(**spec.shape)
         model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors), spec.seed)
-        model.network.to(own_device(gpu))
+        model.network.to(device)
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
         model.network.mark_met(items_in(blocks, spec.num_items))
         batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
         validate = _validator(model, holdout_in(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)
-        done = fit_sequence(model.network, batches, Recipe(**spec.recipe), validate, spec.stop_after, on_epoch)
+        recipe = Recipe(**spec.recipe)
+        done = fit_sequence(model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch)
         if rank == 0:
             with appearing(Path(spec.output)) as folder:
                 model.save(folder)
         return _summary(done, ranks, batches.steps_per_epoch)
+
+
+def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:
+    folder = Path(spec.checkpoints or "")
+    return Keeper(folder, device, spec.seed, rank, ranks, spec.checkpoint_minutes, 1 + spec.relaunches)
 
 
 def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork], float]:

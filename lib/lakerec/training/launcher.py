@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def in_this_process(spark: SparkSession | None, ranks: int) -> bool:
+    """Whether `launch` runs the function here: there are no other processes that could die."""
+    return spark is None or (is_local(spark) and ranks == 1)
+
+
 def launch(
     function: Callable[..., Any],
     argument: dict[str, Any],
@@ -20,6 +25,7 @@ def launch(
     gpus_per_rank: int,
     spark: SparkSession | None,
     section: str = "train",
+    again: bool = False,
     **watching: Any,
 ) -> Any:
     """Run `function(argument)` on every rank; gives what rank 0 returned, which should be small.
@@ -29,17 +35,19 @@ def launch(
     Args:
         function: importable on the workers; the argument travels with it, so it holds plain values only.
         section: of the config, whose `ranks` they are.
+        again: after a rank died. Then workers may be missing that come back, and Spark waits for them, ten minutes by its
+            own settings.
         watching: further arguments where it runs in this process, such as a callback that other processes cannot reach.
 
     Raises:
         TrainingError: the cluster has fewer task slots than ranks, and would wait forever.
     """
-    local = spark is None or is_local(spark)
-    if spark is None or (local and ranks == 1):
+    if spark is None or in_this_process(spark, ranks):
         return function(argument, **watching)
+    local = is_local(spark)
     gpus = float(spark.sparkContext.getConf().get("spark.task.resource.gpu.amount") or 1) if gpus_per_rank else 0
     at_once = slots(spark, gpus)
-    if not local and ranks > at_once:
+    if not local and not again and ranks > at_once:
         what = "tasks with a GPU" if gpus_per_rank else "tasks"
         raise TrainingError(
             f"{section}.ranks is {ranks} and the cluster runs {at_once} {what} at once: lower it, or add workers"

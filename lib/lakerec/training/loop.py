@@ -4,26 +4,29 @@
           → ÷ targets of all ranks → clip → AdamW → averaged weights
 
 Gradients are summed and divided by the targets of all ranks, so that two ranks take the step that one would take on both
-their batches. No Spark, no petastorm: batches come from outside.
+their batches; for the same reason a batch may go through the network in parts. No Spark, no petastorm: batches come from
+outside.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import reduce
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
 from lakerec.errors import TrainingError
 from lakerec.models.network import SequenceNetwork
 from lakerec.training.batches import Batches
-from lakerec.training.ranks import summed
+from lakerec.training.ranks import from_first, is_first, summed
 from lakerec.training.schedule import schedule
+from lakerec.training.state import EpochResult, Fit, State, Watcher, parameters_of, put_back
+
+BF16 = "bf16"
 
 
 @dataclass(frozen=True)
@@ -44,25 +47,8 @@ class Recipe:
     """Largest norm of the gradient."""
     averaging: float = 0.99
     """Decay a step of the running average of the weights, which is what is validated and kept."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One point of the learning curve."""
-
-    epoch: int
-    loss: float
-    value: float | None
-    """Validation value of the averaged weights."""
-
-
-@dataclass
-class Fit:
-    """How training went."""
-
-    curve: list[EpochResult] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float | None = None
+    precision: str = "fp32"
+    """Of the passes through the network, fp32 or bf16 (autocast); weights and optimizer stay fp32."""
 
 
 Validate = Callable[[SequenceNetwork], float]
@@ -74,86 +60,138 @@ def fit_sequence(
     recipe: Recipe,
     validate: Validate | None = None,
     stop_after: int | None = None,
-    on_epoch: Callable[[EpochResult], None] | None = None,
+    keeper: Watcher | None = None,
+    micro_batch: int = 0,
 ) -> Fit:
     """Train the network in place; it ends with the averaged weights of its best epoch (the last, without `validate`).
 
     Args:
         validate: gives the value to maximise; called on rank 0 only.
         stop_after: epochs to run of a schedule that is `recipe.epochs` long.
+        keeper: writes checkpoints, and brings one back at the beginning; None: there are none.
+        micro_batch: windows that go through the network at a time; 0: all of a step's.
 
     Raises:
-        TrainingError: the loss or the weights are not finite; the network holds the last good averaged weights then.
+        TrainingError: the loss or the weights are not finite, and the network holds the last good averaged weights; or
+            memory does not suffice for a single window.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98), fused=True
-    )
-    total = max(1, recipe.epochs * batches.steps_per_epoch)
-    average = copy.deepcopy(network).requires_grad_(False)
-    best = copy.deepcopy(average.state_dict())
-    result, step = Fit(), 0
-    for epoch in range(1, (stop_after or recipe.epochs) + 1):
-        network.train()
-        losses: list[Tensor] = []
-        for batch in batches.epoch(epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * schedule(step, total, recipe.warm_up, recipe.final_rate)
-            losses.append(_step(network, optimizer, batch, recipe))
-            step += 1
-            _average(average, network, min(recipe.averaging, step / (step + 9)))
-        loss = float(torch.stack(losses).mean())
-        if not (math.isfinite(loss) and all(p.isfinite().all() for p in average.parameters())):
-            network.load_state_dict(best)
-            raise TrainingError(
-                f"epoch {epoch} ended with loss {loss} and weights that are not finite: lower train.learning_rate"
-                if math.isfinite(loss)
-                else f"loss is {loss} in epoch {epoch}: lower train.learning_rate"
-            )
-        value = _validated(average, validate)
-        point = EpochResult(epoch, loss, value)
-        result.curve.append(point)
-        if on_epoch is not None:
-            on_epoch(point)
-        if value is None or result.best_value is None or value > result.best_value:
-            result.best_epoch, result.best_value = epoch, value
-            best = copy.deepcopy(average.state_dict())
-        if epoch - result.best_epoch >= recipe.patience:
-            break
-    network.load_state_dict(best)
-    return result
+    trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch)
+    if keeper is not None:
+        keeper.restore(trainer.state)
+    state, last = trainer.state, stop_after or recipe.epochs
+    while state.epoch <= last and state.epoch - 1 - state.fit.best_epoch < recipe.patience:
+        trainer.epoch()
+    put_back(network, state.best)
+    return state.fit
 
 
-def _step(network: SequenceNetwork, optimizer: torch.optim.Optimizer, batch: Tensor, recipe: Recipe) -> Tensor:
-    """One update; gives the mean loss over the targets of all ranks."""
-    device = network.delta.device
-    batch = batch.to(device, non_blocking=True).long()
-    inputs, targets = batch[:, :-1], batch[:, 1:]
-    real = targets < network.num_items
-    table = network.table()
-    logits = network(inputs, table)[real] @ table.T
-    loss = F.cross_entropy(logits, targets[real], reduction="sum")
-    optimizer.zero_grad(set_to_none=False)
-    loss.backward()
-    totals = torch.stack([loss.detach(), real.sum().to(loss.dtype)])
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    summed((totals, *gradients))
-    torch._foreach_div_(gradients, totals[1].clamp(min=1))
-    torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-    optimizer.step()
-    return totals[0] / totals[1].clamp(min=1)
+class Trainer:
+    """A rank's network, optimizer and batches."""
+
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        batches: Batches,
+        recipe: Recipe,
+        validate: Validate | None,
+        keeper: Watcher | None,
+        micro_batch: int,
+    ) -> None:
+        self.network, self.batches, self.recipe = network, batches, recipe
+        self.validate, self.keeper, self.micro_batch = validate, keeper, micro_batch
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98), fused=True
+        )
+        self.state = State(network, self.optimizer)
+        self.total = max(1, recipe.epochs * batches.steps_per_epoch)
+
+    def epoch(self) -> None:
+        """The rest of the epoch under way, its point of the curve, and a checkpoint."""
+        state, keeper = self.state, self.keeper
+        self.network.train()
+        for batch in self.batches.epoch(state.epoch, state.done):
+            state.losses.append(self._step(batch))
+            state.step, state.done = state.step + 1, state.done + 1
+            _average(state.average, self.network, min(self.recipe.averaging, state.step / (state.step + 9)))
+            if keeper is not None and state.done < self.batches.steps_per_epoch and keeper.due(state):
+                self._check()
+                keeper.save(state)
+        loss = self._check()
+        value = self._validated()
+        state.fit.curve.append(EpochResult(state.epoch, loss, value))
+        if value is None or state.fit.best_value is None or value > state.fit.best_value:
+            state.fit.best_epoch, state.fit.best_value = state.epoch, value
+            state.best = parameters_of(state.average)
+        state.next_epoch()
+        if keeper is not None:
+            keeper.save(state)
+
+    def _check(self) -> float:
+        """The epoch's mean loss so far.
+
+        Raises:
+            TrainingError: it, or an averaged weight, is not finite.
+        """
+        state = self.state
+        loss = float(torch.stack(state.losses).mean())
+        if math.isfinite(loss) and all(weight.isfinite().all() for weight in state.average.parameters()):
+            return loss
+        put_back(self.network, state.best)
+        what = f"loss is {loss} in epoch {state.epoch}"
+        if math.isfinite(loss):
+            what = f"epoch {state.epoch} ended with loss {loss} and weights that are not finite"
+        raise TrainingError(f"{what}: lower train.learning_rate")
+
+    def _step(self, batch: Tensor) -> Tensor:
+        """One update; gives the mean loss over the targets of all ranks."""
+        for group in self.optimizer.param_groups:
+            rate = schedule(self.state.step, self.total, self.recipe.warm_up, self.recipe.final_rate)
+            group["lr"] = self.recipe.learning_rate * rate
+        totals = self._gradients(batch.to(self.network.delta.device, non_blocking=True).long())
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        summed((totals, *gradients))
+        torch._foreach_div_(gradients, totals[1].clamp(min=1))
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        return totals[0] / totals[1].clamp(min=1)
+
+    def _gradients(self, batch: Tensor) -> Tensor:
+        """Gradients of this rank's summed loss, which is given with the number of its targets.
+
+        Where memory does not suffice, with half as many windows at a time from here on: the sums are the same.
+        """
+        rows = min(self.micro_batch or len(batch), len(batch))
+        while True:
+            try:
+                self.optimizer.zero_grad(set_to_none=False)
+                return reduce(torch.add, [self._backward(part) for part in batch.split(rows)])
+            except torch.OutOfMemoryError:
+                if rows == 1:
+                    raise TrainingError("no memory for a single window: lower train.dims or train.max_length") from None
+            # Out here the failed try holds no memory any more; it may have left a part of its gradients.
+            torch.cuda.empty_cache()
+            rows = self.micro_batch = rows // 2
+            if self.keeper is not None:
+                self.keeper.note(f"out of memory: {rows} windows at a time from step {self.state.step} on")
+
+    def _backward(self, batch: Tensor) -> Tensor:
+        """Add a part's gradients; gives its summed loss and its number of targets."""
+        inputs, targets = batch[:, :-1], batch[:, 1:]
+        real = targets < self.network.num_items
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=self.recipe.precision == BF16):
+            table = self.network.table()
+            logits = self.network(inputs, table)[real] @ table.T
+        loss = F.cross_entropy(logits.float(), targets[real], reduction="sum")
+        loss.backward()
+        return torch.stack([loss.detach(), real.sum().to(loss.dtype)])
+
+    def _validated(self) -> float | None:
+        """The validation value, the same on every rank; rank 0 works it out."""
+        if self.validate is None:
+            return None
+        return from_first(self.validate(self.state.average) if is_first() else 0.0, self.network.delta.device)
 
 
 @torch.no_grad()
 def _average(average: SequenceNetwork, network: SequenceNetwork, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-
-
-def _validated(network: SequenceNetwork, validate: Validate | None) -> float | None:
-    """The validation value, the same on every rank; rank 0 works it out."""
-    if validate is None:
-        return None
-    first = not dist.is_initialized() or dist.get_rank() == 0
-    value = torch.tensor([validate(network) if first else 0.0], dtype=torch.float64, device=network.delta.device)
-    if dist.is_initialized():
-        dist.broadcast(value, 0)
-    return float(value)

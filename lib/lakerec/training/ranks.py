@@ -45,6 +45,30 @@ def summed(tensors: Iterable[Tensor]) -> None:
             dist.all_reduce(tensor)
 
 
+def is_first() -> bool:
+    """Whether this is rank 0."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def from_first(value: float, device: str | torch.device) -> float:
+    """Rank 0's number, on all ranks."""
+    if not dist.is_initialized():
+        return float(value)
+    told = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(told, 0)
+    return float(told)
+
+
+def gathered(tensor: Tensor, device: str | torch.device) -> list[Tensor]:
+    """The tensors of all ranks, by rank; all have the same shape and type."""
+    if not dist.is_initialized():
+        return [tensor]
+    own = tensor.to(device)
+    found = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(found, own)
+    return [each.cpu() for each in found]
+
+
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `folder` in one step: a kill leaves that whole or not there."""

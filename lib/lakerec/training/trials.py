@@ -22,7 +22,8 @@ from lakerec.models.catalog import build, shape_of
 from lakerec.models.data import TrainingData
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.training.fit import VALIDATION_K, Task, fit, histories_in, holdout_in
-from lakerec.training.loop import EpochResult, Recipe
+from lakerec.training.loop import Recipe
+from lakerec.training.state import EpochResult, State
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,28 @@ class Trial:
 
 class _Stopped(Exception):
     pass
+
+
+class _Reporter:
+    """Says each epoch's end to whoever reads the trial's lines, and ends the trial where they asked for that."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.file, self.stop = (Path(trial.folder) / f"{trial.number}.{end}" for end in ("jsonl", "stop"))
+
+    def restore(self, state: State) -> None:
+        """A trial begins anew."""
+
+    def due(self, state: State) -> bool:
+        return False
+
+    def save(self, state: State) -> None:
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(state.fit.curve[-1])) + "\n")
+        if self.stop.exists():
+            raise _Stopped
+
+    def note(self, what: str) -> None:
+        """Nobody asks for more than the value."""
 
 
 def run_trial(argument: dict[str, Any]) -> float | None:
@@ -77,22 +100,20 @@ def stop(folder: Path, number: int) -> None:
 def _sequence(trial: Trial, config: TrainConfig) -> float | None:
     folder = Path(trial.folder)
     recipe = Recipe(
-        epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        epochs=config.epochs,
+        patience=config.patience,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        precision=config.precision,
     )
     task = Task(
         files=trial.files, until=trial.until, inputs=trial.inputs, output=str(folder / f"model-{trial.number}"),
         num_items=trial.num_items, rows=config.batch_size, seed=config.seeds[0], shape=asdict(shape_of(config)),
-        recipe=asdict(recipe), gpu=config.gpus_per_rank > 0,
+        recipe=asdict(recipe), gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
     )  # fmt: skip
 
-    def say(point: EpochResult) -> None:
-        with (folder / f"{trial.number}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(point)) + "\n")
-        if (folder / f"{trial.number}.stop").exists():
-            raise _Stopped
-
     try:
-        return float(fit(asdict(task), say)["best_value"])
+        return float(fit(asdict(task), _Reporter(trial))["best_value"])
     except _Stopped:
         return None
     finally:

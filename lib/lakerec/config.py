@@ -144,7 +144,7 @@ class SplitConfig(Section):
 class UserCFConfig(Section):
     """Neighbourhoods of users."""
 
-    neighbours: int = Field(100, ge=1, description="nearest users that count")
+    neighbours: int = Field(50, ge=1, description="nearest users that count")
     users: int = Field(50_000, ge=1, description="users that neighbours are looked for among, at most; the latest ones")
 
 

@@ -55,7 +55,7 @@ def data():
 
 def fit(name, spark):
     """A model fitted as the train stage fits it, but for the sequence's batches, which come from memory."""
-    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 60, "batch_size": 32, "latent": 16})
+    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 30, "batch_size": 32, "latent": 16})
     if name == Models.ALS:
         from lakerec.stages.factorizing import fit_als
 
@@ -64,9 +64,7 @@ def fit(name, spark):
         model, histories = Sequence.fresh(SHAPE, data(), seed=3), data().histories
         torch.manual_seed(3)
         blocks = windows(histories.offsets, histories.items, SHAPE.max_length + 1, ITEMS)
-        fit_sequence(
-            model.network, WindowBatches(blocks, ITEMS, 32, 3), Recipe(epochs=15, learning_rate=1e-2, averaging=0.9)
-        )
+        fit_sequence(model.network, WindowBatches(blocks, ITEMS, 32, 3), Recipe(epochs=8, learning_rate=1e-2, averaging=0.9))
         return model
     if name == Models.BLEND:
         weights = {Models.EASE: 1.0, Models.SEQUENCE: 0.5}

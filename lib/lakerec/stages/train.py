@@ -42,8 +42,8 @@ NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
 """Models that are not fitted on histories alone."""
 DENSE = (Models.EASE, Models.MULT_VAE)
 """Models whose memory and time do not bear any catalogue."""
-VALIDATION_CELLS = 50_000_000
-"""Users × items that validation scores hold, at most: 200 MB a model, since the blend needs all of them at once."""
+VALIDATION_CELLS = 350_000_000
+"""Users × items × models that validation scores hold, at most: 1.4 GB, since the blend needs all of them at once."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -105,7 +105,7 @@ class Job:
         train, both = (arrays.known_until(context, inputs, split) for split in (Splits.TRAIN, Splits.VALID))
         self.train = TrainingData(train.histories, num_items, vectors)
         self.both = TrainingData(both.histories, num_items, vectors)
-        users = max(1, min(self.config.validation_users, VALIDATION_CELLS // num_items))
+        users = max(1, min(self.config.validation_users, VALIDATION_CELLS // (num_items * len(self.config.models))))
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")

@@ -152,7 +152,7 @@ class AlsConfig(Section):
     """Implicit alternating least squares, fitted by Spark's MLlib."""
 
     factors: int = Field(64, ge=1, description="numbers that describe a user or an item")
-    iterations: int = Field(15, ge=1, le=50, description="each solves for all users and all items once")
+    iterations: int = Field(10, ge=1, description="each solves for all users and all items once")
     regularization: float = Field(0.05, gt=0, description="of a user or item, times the number of their interactions")
     alpha: float = Field(10.0, gt=0, description="confidence that an interaction adds to the 1 of what was not met")
 

@@ -130,7 +130,7 @@ class Job:
     def _fitted(self, name: str, data: TrainingData) -> Recommender:
         config = self.config
         if name == Models.ALS:
-            return fit_als(self.context.spark, data, config.als, config.half_life_days, config.seeds[0])
+            return fit_als(self.context.spark, data, config.als, self.scratch, config.half_life_days, config.seeds[0])
         model = build(name, config)
         model.fit(data)
         return model

@@ -144,7 +144,7 @@ class SplitConfig(Section):
 class UserCFConfig(Section):
     """Neighbourhoods of users."""
 
-    neighbours: int = Field(100, ge=1, description="nearest users that count")
+    neighbours: int = Field(50, ge=1, description="nearest users that count")
     users: int = Field(50_000, ge=1, description="users that neighbours are looked for among, at most; the latest ones")
 
 
@@ -152,7 +152,7 @@ class AlsConfig(Section):
     """Implicit alternating least squares, fitted by Spark's MLlib."""
 
     factors: int = Field(64, ge=1, description="numbers that describe a user or an item")
-    iterations: int = Field(15, ge=1, le=50, description="each solves for all users and all items once")
+    iterations: int = Field(10, ge=1, description="each solves for all users and all items once")
     regularization: float = Field(0.05, gt=0, description="of a user or item, times the number of their interactions")
     alpha: float = Field(10.0, gt=0, description="confidence that an interaction adds to the 1 of what was not met")
 

@@ -53,24 +53,22 @@ def data():
     return TrainingData(people(300, 1), ITEMS, vectors)
 
 
-def fit(name, spark):
+def fit(name, spark, scratch):
     """A model fitted as the train stage fits it, but for the sequence's batches, which come from memory."""
-    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 60, "batch_size": 32, "latent": 16})
+    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 30, "batch_size": 32, "latent": 16})
     if name == Models.ALS:
         from lakerec.stages.factorizing import fit_als
 
-        return fit_als(spark(), data(), config.als, seed=3)
+        return fit_als(spark(), data(), config.als, scratch, seed=3)
     if name == Models.SEQUENCE:
         model, histories = Sequence.fresh(SHAPE, data(), seed=3), data().histories
         torch.manual_seed(3)
         blocks = windows(histories.offsets, histories.items, SHAPE.max_length + 1, ITEMS)
-        fit_sequence(
-            model.network, WindowBatches(blocks, ITEMS, 32, 3), Recipe(epochs=15, learning_rate=1e-2, averaging=0.9)
-        )
+        fit_sequence(model.network, WindowBatches(blocks, ITEMS, 32, 3), Recipe(epochs=8, learning_rate=1e-2, averaging=0.9))
         return model
     if name == Models.BLEND:
         weights = {Models.EASE: 1.0, Models.SEQUENCE: 0.5}
-        return Blend([fit(member, spark) for member in weights], weights)
+        return Blend([fit(member, spark, scratch) for member in weights], weights)
     model = catalog.build(name, config)
     model.fit(data())
     return model
@@ -91,8 +89,8 @@ def name(request):
 
 
 @pytest.fixture(scope="module")
-def model(name, spark_session):
-    return fit(name, spark_session)
+def model(name, spark_session, tmp_path_factory):
+    return fit(name, spark_session, tmp_path_factory.mktemp("scratch"))
 
 
 def test_it_scores_every_item_for_any_history(name, model):
@@ -122,8 +120,8 @@ def test_it_is_saved_as_settings_and_weights_and_loaded_the_same(model, tmp_path
     np.testing.assert_array_equal(catalog.load(tmp_path / "model").score(ASKED), model.score(ASKED))
 
 
-def test_the_same_seed_gives_the_same_scores(name, model, spark_session):
-    np.testing.assert_allclose(fit(name, spark_session).score(ASKED), model.score(ASKED), rtol=1e-5, atol=1e-6)
+def test_the_same_seed_gives_the_same_scores(name, model, spark_session, tmp_path):
+    np.testing.assert_allclose(fit(name, spark_session, tmp_path).score(ASKED), model.score(ASKED), rtol=1e-5, atol=1e-6)
 
 
 def test_lists_hold_what_the_user_has_not_met(model):

@@ -22,20 +22,25 @@ def data():
 
 
 @pytest.mark.parametrize("half_life_days", [0.0, 10.0])
-def test_folding_a_training_history_in_gives_mllibs_factors_of_that_user(spark, data, half_life_days, monkeypatch):
+def test_folding_a_training_history_in_gives_mllibs_factors_of_that_user(spark, data, half_life_days, monkeypatch, tmp_path):
     monkeypatch.setattr("lakerec.stages.factorizing.INTERACTIONS_A_BLOCK", 200)
-    model = fit_als(spark, data, CONFIG, half_life_days, seed=4)
-    mllib = factorized(spark, data, CONFIG, half_life_days, seed=4)
+    model = fit_als(spark, data, CONFIG, tmp_path, half_life_days, seed=4)
+    mllib = factorized(spark, data, CONFIG, tmp_path, half_life_days, seed=4)
     theirs = {row.id: row.features for row in mllib.userFactors.collect()}
     ours = model.fold_in(data.histories.matrix(42, half_life_days))
     np.testing.assert_allclose(ours, [theirs[user] for user in range(60)], rtol=1e-3, atol=1e-4)
     assert isinstance(model, Als) and not model.factors[40:].any()
 
 
-def test_scores_for_a_training_user_are_mllibs_predictions(spark, data):
-    model, mllib = fit_als(spark, data, CONFIG), factorized(spark, data, CONFIG)
+def test_scores_for_a_training_user_are_mllibs_predictions(spark, data, tmp_path):
+    model, mllib = fit_als(spark, data, CONFIG, tmp_path), factorized(spark, data, CONFIG, tmp_path)
     pairs = [(user, item) for user in range(5) for item in range(10)]
     rows = mllib.transform(spark.createDataFrame(pairs, "user int, item int")).collect()
     scores = model.score(data.histories)
     for row in rows:
         assert row.prediction == pytest.approx(scores[row.user, row.item], rel=1e-3, abs=1e-4)
+
+
+def test_many_iterations_do_not_overflow_the_stack(spark, data, tmp_path):
+    model = fit_als(spark, data, CONFIG.model_copy(update={"iterations": 40}), tmp_path)
+    assert np.isfinite(model.factors).all() and model.factors.any()

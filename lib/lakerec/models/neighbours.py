@@ -35,7 +35,7 @@ class UserCF:
 
     name = "user_cf"
 
-    def __init__(self, neighbours: int = 100, users: int = 50_000) -> None:
+    def __init__(self, neighbours: int = 50, users: int = 50_000) -> None:
         self.neighbours, self.users = neighbours, users
         self.met = sparse.csr_matrix((0, 0), dtype=np.float32)
         """Binary float32 [kept users, num_items]."""

@@ -51,8 +51,8 @@ DENSE = (Models.EASE, Models.MULT_VAE)
 """Models whose memory and time do not bear any catalogue."""
 SCRATCH = ".scratch"
 CHECKPOINTS = f"{SCRATCH}/checkpoints"
-VALIDATION_CELLS = 50_000_000
-"""Users × items that validation scores hold, at most: 200 MB a model, since the blend needs all of them at once."""
+VALIDATION_CELLS = 350_000_000
+"""Users × items × models that validation scores hold, at most: 1.4 GB, since the blend needs all of them at once."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -95,7 +95,7 @@ def models_folder(context: Context) -> Path:
 
 def validation_users(config: TrainConfig, num_items: int) -> int:
     """Users that validation looks at, at most."""
-    return max(1, min(config.validation_users, VALIDATION_CELLS // num_items))
+    return max(1, min(config.validation_users, VALIDATION_CELLS // (num_items * len(config.models))))
 
 
 def _tidy(context: Context, new: Path) -> None:
@@ -161,7 +161,7 @@ class Job:
 
     def _fitted(self, name: str, data: TrainingData, config: TrainConfig) -> Recommender:
         if name == Models.ALS:
-            return fit_als(self.context.spark, data, config.als, config.half_life_days, config.seeds[0])
+            return fit_als(self.context.spark, data, config.als, self.scratch, config.half_life_days, config.seeds[0])
         model = build(name, config)
         model.fit(data)
         return model

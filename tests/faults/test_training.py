@@ -51,7 +51,6 @@ def numbers(folder):
 
 
 @pytest.mark.spark
-@pytest.mark.timeout(300)
 def test_fault_31_and_32_a_rank_is_killed_and_all_go_on_from_the_last_checkpoint(spark, tmp_path):
     """kill -9 in the middle of the third epoch, by the rank itself. Dropout is on, and one rank has nothing in the last
     step of an epoch: 49 windows, 16 at a time. What the dead ranks left is also gone on from by a single rank.
@@ -105,7 +104,7 @@ def test_fault_31_and_32_a_rank_is_killed_and_all_go_on_from_the_last_checkpoint
     alone = supervised(kept_under(copy, replace(spec, output=str(tmp_path / "alone")), "data"))
     assert alone["ranks"] == 1 and alone["curve"][:2] == whole["curve"][:2], "two epochs were done by two ranks"
     losses = [[point["loss"] for point in found["curve"]] for found in (alone, whole)]
-    np.testing.assert_allclose(*losses, rtol=0.2)  # the same batches; dropout draws anew
+    np.testing.assert_allclose(*losses, rtol=0.1)  # the same batches; dropout draws anew
 
 
 def test_fault_33_a_truncated_checkpoint_is_passed_over_and_the_one_before_it_gone_on_from(tmp_path):

@@ -50,10 +50,11 @@ lint: $(READY) ## ruff and mypy
 bench: bench-encode bench-feed bench-lake bench-quality ## all benchmarks; figures in build/bench
 
 bench-encode: $(PEERS)/onnx/.ready
+bench-quality: $(PEERS)/rectools/.ready
 
-$(PEERS)/onnx/.ready: tests/benchmarks/peer_onnx.txt | $(READY)
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/onnx
-	$(BIN)/uv pip install --quiet --python $(PEERS)/onnx/bin/python -r $<
+$(PEERS)/%/.ready: tests/benchmarks/peer_%.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/$*
+	$(BIN)/uv pip install --quiet --python $(PEERS)/$*/bin/python -r $<
 	@touch $@
 
 bench-%: $(READY)

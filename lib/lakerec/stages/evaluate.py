@@ -49,7 +49,7 @@ def run(context: Context, inputs: Inputs) -> Result:
     trained = _train_run(context, inputs)
     ids = arrays.item_ids(context, inputs)
     users, holdout = arrays.holdout(context, inputs, Splits.TEST)
-    cold = _cold(context, inputs, holdout, len(ids))
+    cold = cold_targets(context, inputs, holdout, len(ids))
     _remove_unfinished(context)
     rows: list[MetricRow] = []
     written = 0
@@ -107,7 +107,7 @@ def lists(
     return np.concatenate([items for _, items, _ in parts]), np.concatenate([scores for *_, scores in parts])
 
 
-def _cold(context: Context, inputs: Inputs, holdout: Holdout, num_items: int) -> Histories:
+def cold_targets(context: Context, inputs: Inputs, holdout: Holdout, num_items: int) -> Histories:
     """The targets that few events were known of."""
     events = np.bincount(arrays.known_until(context, inputs, Splits.VALID).histories.items, minlength=num_items)
     ids = np.where(events <= COLD_ITEM_EVENTS, np.arange(num_items), -1)

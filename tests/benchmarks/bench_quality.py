@@ -36,7 +36,7 @@ from lakerec.stages import arrays, pipeline
 from lakerec.stages.base import Context, last_run
 from lakerec.stages.evaluate import cold_targets, lists
 from lakerec.stages.promote import best_by_validation
-from lakerec.stages.train import SEEDS, VALIDATION_CELLS
+from lakerec.stages.train import SEEDS, validation_users
 
 from tests.benchmarks.common import write
 
@@ -102,8 +102,7 @@ def export(context: Context, folder: Path, num_items: int) -> None:
         events = known.histories
         rows = {"user": known.ids[events.rows].astype(str), "item": events.items, "time": events.times}
         pd.DataFrame(rows).to_parquet(folder / f"{name}.parquet")
-    most = max(1, min(context.config.train.validation_users, VALIDATION_CELLS // num_items))
-    users, holdout = arrays.holdout(context, {}, Splits.VALID, most)
+    users, holdout = arrays.holdout(context, {}, Splits.VALID, validation_users(context.config.train, num_items))
     times = came(context, Splits.VALID)
     owners = users[holdout.targets.rows].astype(str)
     rows = {"user": owners, "item": holdout.targets.items, "time": [times[user] for user in owners]}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from lakerec import cli
-from lakerec.errors import InputError
+from lakerec.errors import InputError, LakerecError
 from lakerec.ingest.paths import lies_nothing
 from lakerec.loading import load_config
-from lakerec.stages.pipeline import ORDER, check_sources
+from lakerec.stages.pipeline import ORDER, check_named, check_sources
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,6 +117,28 @@ def test_where_settings_may_lead_elsewhere_nothing_is_told_before_spark(monkeypa
         check_sources(nowhere)
     monkeypatch.setenv(variable, str(tmp_path))
     check_sources(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("encoder.model=minlm", r"minlm"),
+        ("adapt.objectives={causal_lm: 1.0}", r"causal_lm needs a decoder, and `minilm` is none: take masked_lm"),
+        ("source.events.personal={user_id: hash}", r"set the environment variable LAKEREC_PSEUDONYM_KEY"),
+        (
+            "profile.labels={kind: {path: kindz.csv, label: kind}}",
+            r"profile\.labels\.kind\.path: no file found at kindz\.csv",
+        ),
+        ("profile.spans={brand: {path: spans.csv, label: brand}}", r"profile\.spans\.brand\.path: no file found"),
+        ("fusion.others={image: {path: nowhere.parquet}}", r"fusion\.others\.image\.path: no file found"),
+    ],
+)
+def test_what_a_config_names_is_looked_for_before_any_stage_runs(monkeypatch, override, message):
+    for name in ("HADOOP_CONF_DIR", "SPARK_CONF_DIR", "LAKEREC_PSEUDONYM_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(LakerecError, match=message) as raised:
+        check_named(load_config(ROOT / "conf" / "base.yaml", [override], {}))
+    assert raised.value.exit_code == 2
 
 
 def test_a_glob_of_many_files_is_looked_at_up_to_the_first(monkeypatch, tmp_path):

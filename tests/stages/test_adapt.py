@@ -89,7 +89,7 @@ def test_only_what_is_better_is_used_and_the_rest_is_forgotten(place, monkeypatc
 
 
 def test_an_objective_of_the_other_kind_of_model_is_refused(place):
-    refused = pytest.raises(ConfigError, match=r"`.*bert` is no decoder: masked_lm is for such, not causal_lm")
+    refused = pytest.raises(ConfigError, match=r"causal_lm needs a decoder, and `.*bert` is none: take masked_lm")
     with pipeline.opened(load(place, "adapt.objectives={causal_lm: 1}")) as context, refused:
         pipeline.run(context, ["adapt"])
 

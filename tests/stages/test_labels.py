@@ -59,6 +59,10 @@ def test_items_and_texts_get_the_labels_that_the_model_is_sure_of(place):
     assert figures["mood"]["precision"] >= 0.9
     assert sorted(row.rank for row in asked if row.task == "kind") == [1, 2, 3]
     assert all(row.text and len(row.guesses) == 2 and 0 <= row.margin <= 1 for row in asked)
+    with pipeline.opened(shop.load(place, f"profile.labels={tasks}")) as context:
+        assert all(outcome.skipped for outcome in pipeline.run(context, ["embed", "profile"])), (
+            "its vectors make nothing due"
+        )
     _, labels, asked = profiled(place, f"{{{mood}}}")
     assert {row.task for row in labels} == {row.task for row in asked} == {"mood"}, (
         "a task that is gone takes its labels along"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MASKED, CAUSAL, PAIRS, VIEWS = "masked_lm", "causal_lm", "pairs", "views"
+PAIRS, VIEWS = "pairs", "views"
 IGNORED = -100
 """Label of a token that is not asked for."""
 

@@ -24,14 +24,15 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics, Splits, Tables
 from lakerec.config import EncoderConfig
-from lakerec.errors import ConfigError, EmptyDataError
+from lakerec.errors import EmptyDataError
 from lakerec.features.pairs import item_pairs
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.language.adapters import FULL
 from lakerec.language.encoder import encoder_fingerprint
-from lakerec.language.files import is_decoder, resolve_model
-from lakerec.language.objectives import CAUSAL, MASKED, PAIRS
+from lakerec.language.files import resolve_model
+from lakerec.language.objectives import PAIRS
 from lakerec.language.tokens import load_tokenizer, prompted
+from lakerec.language.vocabulary import vocabulary
 from lakerec.stages import arrays, cold
 from lakerec.stages.adopting import BASE, KEPT, MODEL
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
@@ -49,8 +50,6 @@ K = 10
 FULL_RATE, ADDED_RATE = 2e-5, 2e-4
 """Learning rates of all weights, and of weights that are added."""
 BASE_MODEL, ADAPTED = "base", "adapted"
-MASKS = ("[MASK]", "<mask>")
-"""Tokens that hide another, by their names in the tokenizers of BERT's and RoBERTa's kin."""
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -83,7 +82,7 @@ class Job:
         self.context, self.inputs, self.config = context, inputs, context.config.adapt
         self.base = context.config.encoder
         self.model = resolve_model(self.base.model)
-        self.vocabulary = _vocabulary(self.base.model, self.model, self.config.objectives)
+        self.vocabulary = vocabulary(self.base.model, self.model, self.config.objectives)
         self.folder = models_folder(context).resolve() / context.run_id
         self.ids = arrays.item_ids(context, inputs)
         self.known = {s: arrays.known_until(context, inputs, s).histories for s in Splits.ALL}
@@ -223,26 +222,6 @@ class Job:
 def _is_choice(row: tuple[Any, ...], model: str) -> bool:
     """Whether a row of eval/cold_retrieval is what the model is chosen by."""
     return row[2:5] == (Splits.VALID, model, cold.ALL_ITEMS)
-
-
-def _vocabulary(name: str, folder: Path, objectives: dict[Any, float]) -> dict[str, Any]:
-    """What masking needs to know.
-
-    Raises:
-        ConfigError: an objective is for the other kind of model, or there is no token that hides another.
-    """
-    tokenizer = load_tokenizer(folder, 8)
-    known = tokenizer.get_vocab(with_added_tokens=True)
-    mask = next((known[token] for token in MASKS if token in known), None)
-    decoder = is_decoder(folder)
-    if MASKED in objectives and (decoder or mask is None):
-        raise ConfigError(
-            f"adapt.objectives: `{name}` is a decoder or has no mask token: causal_lm is for such, not masked_lm"
-        )
-    if CAUSAL in objectives and not decoder:
-        raise ConfigError(f"adapt.objectives: `{name}` is no decoder: masked_lm is for such, not causal_lm")
-    special = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
-    return {"size": tokenizer.get_vocab_size(), "mask": mask or 0, "special": special}
 
 
 STAGE = Stage(

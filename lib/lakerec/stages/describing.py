@@ -28,8 +28,8 @@ from lakerec.features.text import told
 from lakerec.lake.platform import is_local
 from lakerec.language.files import resolve_model
 from lakerec.language.fresh import fresh_model, tokens
-from lakerec.language.objectives import CAUSAL
 from lakerec.language.spark import workers_problems, write_texts
+from lakerec.language.vocabulary import CAUSAL
 from lakerec.language.writer import writer_fingerprint, writing
 from lakerec.language_config import DescriptionConfig, EncoderConfig
 from lakerec.stages.base import Context, Inputs

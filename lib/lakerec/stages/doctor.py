@@ -22,7 +22,7 @@ from lakerec.lake.java import require_java
 from lakerec.language.files import resolve_model
 from lakerec.loading import load_config
 from lakerec.registry.tracking import SQLITE
-from lakerec.stages.pipeline import check_sources, reads_here
+from lakerec.stages.pipeline import check_named, check_sources, reads_here
 
 PACKAGES = ("pyspark", "delta-spark", "petastorm", "torch", "mlflow")
 
@@ -47,6 +47,7 @@ def examine(conf: str | None, overrides: Iterable[str]) -> dict[str, Any]:
             _check("lake", lambda: _writable(config[0].lake.root)),
             _check("sources", lambda: _sources(config[0])),
         ]
+        checks.append(_check("what it names", lambda: _named(config[0])))
         checks.append(_check("tracking", lambda: _tracking(config[0].tracking.uri)))
     return {"checks": checks}
 
@@ -89,6 +90,11 @@ def _sources(config: Config) -> str:
     check_sources(config)
     found = [name for name, table in config.source if table is not None and told_here(table.path)]
     return ", ".join(found) if found and reads_here(config) else "not on this machine; not checked"
+
+
+def _named(config: Config) -> str:
+    check_named(config)
+    return "models, secrets, tables of labels and vectors are there"
 
 
 def _tracking(uri: str) -> str:

@@ -41,6 +41,36 @@ def check_sources(config: Config) -> None:
             raise nothing_found(table.path, f"source.{name}")
 
 
+def check_named(config: Config) -> None:
+    """What the config names beside its sources is there and fits: before stages run that take their time.
+
+    Raises:
+        EnvironmentProblem: the encoder is not found, or a secret key is not set.
+        ConfigError: an objective of adapt is for another kind of model.
+        InputError: a table of labels, spans or vectors is not there.
+    """
+    from lakerec.ingest.personal import check_key
+    from lakerec.language.files import resolve_model
+
+    folder = resolve_model(config.encoder.model)
+    if config.adapt.objectives:
+        from lakerec.language.vocabulary import vocabulary
+
+        vocabulary(config.encoder.model, folder, config.adapt.objectives)
+    for name, table in config.source:
+        if table is not None:
+            check_key(table, f"source.{name}")
+    if not reads_here(config):
+        return
+    profile = config.profile
+    named = {f"profile.labels.{name}": task.path for name, task in profile.labels.items()}
+    named |= {f"profile.spans.{name}": task.path for name, task in profile.spans.items()}
+    named |= {f"fusion.others.{name}": table.path for name, table in config.fusion.others.items()}
+    for where, path in named.items():
+        if lies_nothing(path):
+            raise nothing_found(path, where)
+
+
 def reads_here(config: Config) -> bool:
     """Whether a path without scheme is one of this machine."""
     elsewhere = not ELSEWHERE.isdisjoint(os.environ) or any(key.endswith("fs.defaultFS") for key in config.spark.conf)

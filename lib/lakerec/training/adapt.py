@@ -27,9 +27,7 @@ from lakerec.language.adapters import adapted, after_step, load_bottlenecks, pen
 from lakerec.language.batching import block_of, token_budget_batches
 from lakerec.language.encoder import CPU_BUDGET, GPU_BUDGET, resolve_precision
 from lakerec.language.objectives import (
-    CAUSAL,
     IGNORED,
-    MASKED,
     PAIRS,
     VIEWS,
     Vocabulary,
@@ -40,6 +38,7 @@ from lakerec.language.objectives import (
     told,
 )
 from lakerec.language.pooling import pooled
+from lakerec.language.vocabulary import CAUSAL, MASKED
 from lakerec.training.ranks import appearing, joined, own_device, summed
 from lakerec.training.schedule import schedule
 

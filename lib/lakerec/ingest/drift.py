@@ -93,11 +93,12 @@ def check_drift(table: SourceTable, found: Sequence[str], where: str, file: str)
         return
     declared = {*_of_files(table).values(), *table.fields, *table.personal}
     ours = Sources.NAMES[where.rpartition(".")[2]]
-    for name in found:
-        if name not in declared and name not in ours:
-            raise InputError(
-                f"{where}.drift: {file} has a column `{name}` that nothing declares; add it to {where}.fields, or say evolve"
-            )
+    unknown = [f"`{name}`" for name in found if name not in declared and name not in ours]
+    if unknown:
+        what = f"a column {unknown[0]} that" if len(unknown) == 1 else f"columns {', '.join(unknown)} that"
+        raise InputError(
+            f"{where}.drift: {file} has {what} nothing declares; add to {where}.fields ({{NAME: {{}}}}), or say evolve"
+        )
     for name in sorted(declared):
         if name not in found:
             raise InputError(f"{where}.drift: {file} lacks the declared column `{name}`; correct the file, or say evolve")

@@ -118,6 +118,7 @@ class Job:
             losses = {name: f"{loss:.4f}" for name, loss in point.losses.items()}
             event("adapt", self.context.run_id, f"seed {seed}, epoch {point.epoch} of {config.epochs}", **losses)
 
+        self.context.progress.update(f"seed {seed}, epoch", 0, config.epochs)
         spark = self.context.spark
         done = launch(adapt, task.__dict__, config.ranks, config.gpus_per_rank, spark, "adapt", on_epoch=show)
         self.curves[seed], self.trained, self.parameters = done["curve"], done["trained"], done["parameters"]

@@ -198,8 +198,10 @@ def _train(context: Context, config: DescriptionConfig, items: DataFrame, folder
         )  # fmt: skip
 
         def show(point: Any) -> None:
-            context.progress.update("writer, epoch", point.epoch, epochs)
-            event("profile", context.run_id, f"writer, epoch {point.epoch} of {epochs}", loss=point.losses[CAUSAL])
+            context.progress.update("learning to write, epoch", point.epoch, epochs)
+            event(
+                "profile", context.run_id, f"learning to write, epoch {point.epoch} of {epochs}", loss=point.losses[CAUSAL]
+            )
 
         launch(adapt, task.__dict__, 1, 0, context.spark, "adapt", on_epoch=show)
     finally:

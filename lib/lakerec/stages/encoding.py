@@ -79,7 +79,7 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
         if not total:
             return Encoding(encoder, 0, before)
         if total <= size:
-            context.progress.update("texts encoded", 0, total)
+            context.progress.update(f"encoding {total:,} texts", 0, None)
             _encode_slice(context, texts, config, encoder, (few, version))
         else:
             total = waiting.count()

@@ -178,7 +178,7 @@ def sentence() -> Column:
     best = F.slice(C.INTERESTS, 1, 2)
     share = F.round(F.aggregate(best, F.lit(0.0), lambda total, each: total + each["share"]) * 100).cast("int")
     names = F.array_join(F.transform(best, lambda each: each["name"]), " and ")
-    such = F.array_join(F.transform(best, lambda each: each[C.ITEMS][0]), " and ")
+    such = F.array_join(F.array_distinct(F.transform(best, lambda each: each[C.ITEMS][0])), " and ")
     what = F.when(
         F.size(C.INTERESTS) > 0, F.concat(F.lit("mostly "), names, F.lit(" ("), share, F.lit(" %), such as "), such)
     )

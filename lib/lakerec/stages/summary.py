@@ -100,17 +100,26 @@ def print_line(result: dict[str, Any]) -> None:
 
 def _stage_table(stages: list[dict[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 1))
-    for name in ("stage", *WORDS, "seconds"):
+    dropped = [_dropped(stage["details"]) for stage in stages]
+    more = ["left out"] if any(dropped) else []
+    for name in ("stage", *WORDS, *more, "seconds"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    for stage in stages:
+    for stage, left_out in zip(stages, dropped, strict=True):
         seconds = "up to date" if stage["skipped"] else f"{stage['seconds']:.1f}"
-        table.add_row(stage["stage"], *[f"{stage[name]:,}" for name in FIGURES], seconds)
+        cells = [f"{stage[name]:,}" for name in FIGURES] + [f"{left_out:,}" for _ in more]
+        table.add_row(stage["stage"], *cells, seconds)
     return table
+
+
+def _dropped(details: dict[str, str]) -> int:
+    """Rows that rules of the sources left out."""
+    return sum(int(value) for name, value in details.items() if name.endswith(".dropped"))
 
 
 def _metric_table(metrics: list[dict[str, Any]], k: int) -> Table:
     """Model × metric, values without their leading zero so that all seven fit."""
-    table = Table(box=None, padding=(0, 1), title=f"Test users, full ranking, @{k}, ± 95 % interval", title_justify="left")
+    title = f"Test users, full ranking, @{k}, ± 95 % interval; validation chooses, so the first need not serve"
+    table = Table(box=None, padding=(0, 1), title=title, title_justify="left")
     table.add_column("model")
     for name in COLUMNS:
         table.add_column(SHORT.get(name, TITLES[name]), justify="right")

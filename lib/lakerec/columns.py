@@ -224,6 +224,7 @@ class Models:
     SEQUENCE: Final = "sequence"
     BLEND: Final = "blend"
     ALL: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, BLEND)
+    DEFAULT: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, SEQUENCE, BLEND)
 
 
 class Metrics:

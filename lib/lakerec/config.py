@@ -180,7 +180,7 @@ def _choices() -> dict[Choice, list[float]]:
 class TrainConfig(Section):
     """The recommenders to fit and how the sequence model is trained."""
 
-    models: list[str] = Field(default_factory=lambda: list(Models.ALL))
+    models: list[str] = Field(default_factory=lambda: list(Models.DEFAULT))
     seeds: list[int] = Field(default_factory=lambda: [1], min_length=1, description="sequence is fitted once a seed")
     ranks: int = Field(1, ge=1, description="training processes (world size)")
     gpus_per_rank: int = Field(0, ge=0, le=1, description="GPUs of a rank")

@@ -62,6 +62,7 @@ def test_it_renders_with_the_least_there_can_be(tmp_path):
     least = made(
         metrics=[metric("popular", name, 0.0, interval=None if name == Metrics.COVERAGE else 0.0) for name in Metrics.ALL],
         chosen="popular", promotion={}, weights={}, curves={}, examples=[], map_points=None, map_groups=[], stages=[],
+        settings={"ease.half_life_days": 7.0},
         page=pages.data_page(
             arrivals=[], batches=[], refused=[], tags=[], bots=Bots(), kept=pages.nothing(), drift=None
         ),
@@ -71,6 +72,7 @@ def test_it_renders_with_the_least_there_can_be(tmp_path):
     for said in (
         "None: every row that came in was usable", "Nobody was looked for", "There are no sessions: no event has a user",
         "There is nothing to compare", "Nothing was recommended yet", "All events are of one type, view",
+        "among train.choices : ease.half_life_days 7.",
     ):  # fmt: skip
         assert said in text_of(page)
     assert page.count("<svg") == page.count("<figure") == 1, "one plot, of the models: nothing else has anything to show"

@@ -46,13 +46,15 @@ class ReportData:
     page: DataPage
     """What the report says about the data."""
     bots_looked_for: bool = True
+    settings: dict[str, float] = field(default_factory=dict)
+    """What validation chose, by model and key."""
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
     language: Any = None
     """How adaptation went (kept, rows, k, users, seeds, method, objectives, trained, hidden); None where it is off."""
     people: Any = None
-    descriptions: Any = None
     """Segments and portraits (segments, candidates, portraits, points, groups); None where profile is off."""
+    descriptions: Any = None
     learned: list[dict[str, Any]] = field(default_factory=list)
     """Tasks of labels and spans: name, kind, labelled, precision, coverage, kept, labels (label, rows, words)."""
 

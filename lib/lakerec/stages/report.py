@@ -73,6 +73,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         chosen=best_by_validation(trained),
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
+        settings=json.loads(trained.get("settings", "{}")),
         curves=json.loads(trained["curves"]),
         figures=_figures(context, inputs, rows, page),
         stages=list(rows.values()),

@@ -109,7 +109,7 @@ def kept_under(folder: Path, task: Task, data: str) -> Task:
 def fit_rank(task: dict[str, Any]) -> dict[str, Any] | None:
     """`fit` under a supervisor: an error that starting again would not mend is left for it in the checkpoints' folder.
 
-    Where one was left already, there is nothing to do: Spark starts the tasks of a failed stage again by itself.
+    Where one was left already, there is nothing to do, whoever started the ranks again.
     """
     folder = Path(task["checkpoints"])
     if failure(folder) is not None:

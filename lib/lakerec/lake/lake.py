@@ -233,6 +233,7 @@ class Lake:
     def _create(self, contract: Contract) -> None:
         from pyspark.errors import AnalysisException
 
+        raced: tuple[type[Exception], ...] = (AnalysisException, *commits.conflicts())
         columns = contract.ddl(*contract.columns)
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         properties = ", ".join(f"'{key}' = '{quoted(value)}'" for key, value in _properties(contract).items())
@@ -241,17 +242,17 @@ class Lake:
                 f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
                 f"COMMENT '{quoted(contract.comment)}' TBLPROPERTIES ({properties})"
             )
-        except AnalysisException as error:
-            if error.getCondition() != BEING_MADE or not self._appears(contract.table):
+        except raced as error:
+            own = isinstance(error, AnalysisException) and error.getCondition() != BEING_MADE
+            if own or not self._appears(contract.table):
                 raise
 
     def _appears(self, table: str) -> bool:
         """Wait for a table that another writer is making: its folder is there before its first commit."""
         for number in range(TRIES):
-            if self.exists(table):
-                return True
-            time.sleep(FIRST_PAUSE * 2**number)
-        return False
+            if not self.exists(table):
+                time.sleep(FIRST_PAUSE * 2**number)
+        return self.exists(table)
 
     def _grow(self, contract: Contract) -> None:
         """Add the columns that a table made by an older lakerec lacks; its rows have null there.

@@ -19,7 +19,6 @@ from lakerec.lake.platform import is_local, slots
 from lakerec.language.encoder import encoder_fingerprint
 from lakerec.language.spark import encode_texts, workers_problems
 from lakerec.stages.base import Context
-from lakerec.stages.increments import kept
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -70,29 +69,20 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
     """
     encoder = encoder_fingerprint(config)
     context.lake.ensure(Tables.TEXT_VECTORS)  # one of an older lakerec gains what is read below
-    size = config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE)
-    version = context.lake.version(Tables.TEXT_VECTORS)
-    waiting = pending(texts, context.lake.read(Tables.TEXT_VECTORS, version), encoder)
+    total = pending(texts, context.lake.read(Tables.TEXT_VECTORS), encoder).count()
     before, clock = _work(vectors_of(context, encoder)), time.monotonic()
-    with kept(waiting.limit(size + 1)) as few:  # the usual run has one slice, whose texts are looked for once
-        total = few.count()
-        if not total:
-            return Encoding(encoder, 0, before)
-        if total <= size:
+    if not total:
+        return Encoding(encoder, 0, before)
+    slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
+    for number in range(slices):
+        if slices == 1:
             context.progress.update(f"encoding {total:,} texts", 0, None)
-            _encode_slice(context, texts, config, encoder, (few, version))
         else:
-            total = waiting.count()
-            _encode_slices(context, texts, config, encoder, total, -(-total // size))
+            context.progress.update("texts encoded", number * (total // slices), total)
+        part = texts.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number) if slices > 1 else texts
+        _encode_slice(context, part, config, encoder)
     seconds, work = time.monotonic() - clock, _work(vectors_of(context, encoder))
     return Encoding(encoder, total, work, _speeds(context, config, total, seconds, work - before))
-
-
-def _encode_slices(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str, total: int, slices: int) -> None:
-    for number in range(slices):
-        context.progress.update("texts encoded", number * (total // slices), total)
-        part = texts.where(F.pmod(F.xxhash64(C.TEXT_HASH), F.lit(slices)) == number)
-        _encode_slice(context, part, config, encoder)
 
 
 def vectors_of(context: Context, encoder: str) -> DataFrame:
@@ -107,26 +97,16 @@ def pending(texts: DataFrame, vectors: DataFrame, encoder: str) -> DataFrame:
     return distinct.join(known, on=C.TEXT_HASH, how="left_anti")
 
 
-def _encode_slice(
-    context: Context,
-    texts: DataFrame,
-    config: EncoderConfig,
-    encoder: str,
-    known: tuple[DataFrame, int | None] | None = None,
-) -> None:
+def _encode_slice(context: Context, texts: DataFrame, config: EncoderConfig, encoder: str) -> None:
     """Encode and append what is left of one slice. Of two runs that do so at once one writes, and the other looks again.
-
-    Args:
-        known: what is left, and the version of gold/text_vectors of which it is.
 
     Raises:
         LakeError: others were quicker at every try.
     """
     lake = context.lake
     for _ in range(TRIES):
-        version = lake.version(Tables.TEXT_VECTORS) if known is None else known[1]
-        left = pending(texts, lake.read(Tables.TEXT_VECTORS, version), encoder) if known is None else known[0]
-        known = None
+        version = lake.version(Tables.TEXT_VECTORS)
+        left = pending(texts, lake.read(Tables.TEXT_VECTORS, version), encoder)
         _append(context, left, config, encoder, 0 if version is None else version + 1)
         if lake.author is None or lake.wrote(Tables.TEXT_VECTORS, version):
             return

@@ -48,8 +48,11 @@ def draw(file: Path, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
 
 def _against(axes: Any, settings: list[float], values: np.ndarray) -> None:
     """Values by setting, the best one marked; a logarithmic axis where the settings span more than a decade."""
+    from matplotlib.ticker import NullFormatter
+
     best = int(values.argmax())
     axes.scatter(settings, values, s=14, color=FAINT)
     axes.scatter(settings[best], values[best], s=36, color=SECOND)
     if min(settings) > 0 and max(settings) > 10 * min(settings):
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())  # their labels would lie over each other

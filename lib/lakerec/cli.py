@@ -144,11 +144,11 @@ def _check_sources(config: Config) -> None:
 def _run_stages(names: Sequence[str], config: Config, as_json: bool, force: bool, full: bool) -> None:
     if "ingest" in names:
         _check_sources(config)
-    if "embed" in names:
-        from lakerec.stages.pipeline import check_named
+    from lakerec.stages import pipeline
 
-        check_named(config)
-    from lakerec.stages import pipeline, summary
+    if "embed" in names:
+        pipeline.check_named(config)
+    from lakerec.stages import summary
 
     watched = _set_up_output(as_json)
     with pipeline.opened(config, watched) as context:

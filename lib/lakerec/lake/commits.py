@@ -34,6 +34,7 @@ UPKEEP = frozenset(
 REWRITING = frozenset({"OPTIMIZE", "REORG", "MERGE", "UPDATE", "DELETE"})
 """Operations that take files of the table out of it, for VACUUM to remove, and yet leave a change feed to read."""
 APPENDING = frozenset({"WRITE", "STREAMING UPDATE", "ADD COLUMNS"})
+BEING_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 CHANGE_FEED = "delta.enableChangeDataFeed"
 WROTE_NOTHING = {
     "WRITE": ("numOutputRows",),
@@ -184,3 +185,8 @@ def conflicts() -> tuple[type[Exception], ...]:
     from delta import exceptions
 
     return tuple(getattr(exceptions, name) for name in exceptions.__all__)
+
+
+def was_made_meanwhile(error: Exception) -> bool:
+    """Whether creating a table failed because another writer makes it at the same moment."""
+    return isinstance(error, conflicts()) or getattr(error, "getCondition", str)() == BEING_MADE

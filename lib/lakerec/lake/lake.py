@@ -40,7 +40,6 @@ TRIES = 8
 """Times that a write is tried while others change the same table."""
 FIRST_PAUSE = 0.2
 """Seconds between the first two tries, at most; twice as long before each further one."""
-BEING_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 IDENTIFIER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
 
 
@@ -231,9 +230,6 @@ class Lake:
         self._ready.add(table)
 
     def _create(self, contract: Contract) -> None:
-        from pyspark.errors import AnalysisException
-
-        raced: tuple[type[Exception], ...] = (AnalysisException, *commits.conflicts())
         columns = contract.ddl(*contract.columns)
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         properties = ", ".join(f"'{key}' = '{quoted(value)}'" for key, value in _properties(contract).items())
@@ -242,17 +238,17 @@ class Lake:
                 f"CREATE TABLE IF NOT EXISTS {self.sql_name(contract.table)} ({columns}) USING delta {cluster} "
                 f"COMMENT '{quoted(contract.comment)}' TBLPROPERTIES ({properties})"
             )
-        except raced as error:
-            own = isinstance(error, AnalysisException) and error.getCondition() != BEING_MADE
-            if own or not self._appears(contract.table):
+        except Exception as error:
+            if not (commits.was_made_meanwhile(error) and self._appears(contract.table)):
                 raise
 
     def _appears(self, table: str) -> bool:
         """Wait for a table that another writer is making: its folder is there before its first commit."""
         for number in range(TRIES):
-            if not self.exists(table):
-                time.sleep(FIRST_PAUSE * 2**number)
-        return self.exists(table)
+            if self.exists(table):
+                return True
+            time.sleep(FIRST_PAUSE * 2**number)
+        return False
 
     def _grow(self, contract: Contract) -> None:
         """Add the columns that a table made by an older lakerec lacks; its rows have null there.

@@ -50,7 +50,7 @@ def factorized(
     met = data.histories.matrix(data.num_items, half_life_days).tocoo()
     rows = pd.DataFrame({C.USER: met.row.astype(np.int32), C.ITEM: met.col.astype(np.int32), C.WEIGHT: met.data})
     blocks = max(1, min(slots(spark), met.nnz // INTERACTIONS_A_BLOCK))
-    spark.sparkContext.setCheckpointDir((scratch / "checkpoints").absolute().as_uri())
+    spark.sparkContext.setCheckpointDir((scratch / "factors").absolute().as_uri())
     als = ALS(
         rank=config.factors, maxIter=config.iterations, regParam=config.regularization, alpha=config.alpha,
         implicitPrefs=True, numUserBlocks=blocks, numItemBlocks=blocks, seed=seed,

@@ -126,7 +126,7 @@ def search(
                 for future in done:
                     asked = running.pop(future)
                     failures += _tell(study, asked, future)
-                    ended(next(each for each in tried(study) if each.number == asked.number))
+                    ended(_tried(study.get_trials(deepcopy=False)[asked.number]))
         except BaseException:
             for asked in running.values():
                 trials.stop(folder, asked.number)

@@ -39,7 +39,7 @@ from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
 from lakerec.training.fit import VALIDATION_K, Task, fit_rank, kept_under, save_inputs
 from lakerec.training.launcher import in_this_process, launch
-from lakerec.training.loop import Recipe
+from lakerec.training.loop import recipe_of
 from lakerec.training.state import EpochResult
 from lakerec.training.supervisor import supervise
 
@@ -208,16 +208,12 @@ class Job:
 
     def _task(self, shared: Path, until: str, seed: int, output: str, stop_after: int | None = None) -> Task:
         config = self.config
-        recipe = Recipe(
-            epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay, precision=config.precision,
-        )  # fmt: skip
         task = Task(
             files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
             num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
-            recipe=asdict(recipe), validate=stop_after is None, stop_after=stop_after, gpu=config.gpus_per_rank > 0,
-            micro_batch=config.micro_batch, checkpoint_minutes=config.checkpoint_minutes,
-            relaunches=config.relaunches,
+            recipe=asdict(recipe_of(config)), validate=stop_after is None, stop_after=stop_after,
+            gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
+            checkpoint_minutes=config.checkpoint_minutes, relaunches=config.relaunches,
         )  # fmt: skip
         return kept_under(self.folder / CHECKPOINTS, task, self.data)
 

@@ -21,6 +21,7 @@ from lakerec import __version__
 from lakerec.errors import LakerecError
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.network import SequenceNetwork
+from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.training.batches import WindowBatches, items_in
@@ -162,12 +163,16 @@ def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:
     return Keeper(folder, device, spec.seed, rank, ranks, spec.checkpoint_minutes, 1 + spec.relaunches)
 
 
+def validation_value(model: Recommender, holdout: Holdout) -> float:
+    """NDCG@10 of a model on the holdout."""
+    return mean_ndcg(mask_seen(model.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+
+
 def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork], float]:
     """Gives NDCG@10 of a network on the holdout."""
 
     def value(network: SequenceNetwork) -> float:
-        trial = Sequence.of(model.shape, network)
-        return mean_ndcg(mask_seen(trial.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+        return validation_value(Sequence.of(model.shape, network), holdout)
 
     return value
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lakerec.config import TrainConfig
 from lakerec.errors import TrainingError
 from lakerec.models.network import SequenceNetwork
 from lakerec.training.batches import Batches
@@ -49,6 +50,14 @@ class Recipe:
     """Decay a step of the running average of the weights, which is what is validated and kept."""
     precision: str = "fp32"
     """Of the passes through the network, fp32 or bf16 (autocast); weights and optimizer stay fp32."""
+
+
+def recipe_of(config: TrainConfig) -> Recipe:
+    """How the config wants the network trained."""
+    return Recipe(
+        epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay, precision=config.precision,
+    )  # fmt: skip
 
 
 Validate = Callable[[SequenceNetwork], float]

@@ -20,9 +20,8 @@ from lakerec.columns import Models
 from lakerec.config import TrainConfig
 from lakerec.models.catalog import build, shape_of
 from lakerec.models.data import TrainingData
-from lakerec.models.ranking import mask_seen, mean_ndcg
-from lakerec.training.fit import VALIDATION_K, Task, fit, histories_in, holdout_in
-from lakerec.training.loop import Recipe
+from lakerec.training.fit import Task, fit, histories_in, holdout_in, validation_value
+from lakerec.training.loop import recipe_of
 from lakerec.training.state import EpochResult, State
 
 
@@ -81,8 +80,7 @@ def run_trial(argument: dict[str, Any]) -> float | None:
     vectors = arrays["vectors"] if arrays["vectors"].size else None
     model = build(trial.model, config)
     model.fit(TrainingData(histories_in(arrays, "train"), trial.num_items, vectors))
-    holdout = holdout_in(arrays)
-    return mean_ndcg(mask_seen(model.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+    return validation_value(model, holdout_in(arrays))
 
 
 def lines(folder: Path, number: int) -> list[EpochResult]:
@@ -99,17 +97,10 @@ def stop(folder: Path, number: int) -> None:
 
 def _sequence(trial: Trial, config: TrainConfig) -> float | None:
     folder = Path(trial.folder)
-    recipe = Recipe(
-        epochs=config.epochs,
-        patience=config.patience,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        precision=config.precision,
-    )
     task = Task(
         files=trial.files, until=trial.until, inputs=trial.inputs, output=str(folder / f"model-{trial.number}"),
         num_items=trial.num_items, rows=config.batch_size, seed=config.seeds[0], shape=asdict(shape_of(config)),
-        recipe=asdict(recipe), gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
+        recipe=asdict(recipe_of(config)), gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
     )  # fmt: skip
 
     try:

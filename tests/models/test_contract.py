@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
 from lakerec.models import catalog, storage
 from lakerec.models.blend import Blend
 from lakerec.models.data import DAY, Histories, TrainingData
@@ -14,6 +13,7 @@ from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.topk import recommend
 from lakerec.training.batches import WindowBatches, windows
 from lakerec.training.loop import Recipe, fit_sequence
+from lakerec.training_config import TrainConfig
 
 GROUPS, SIZE, MET, K = 12, 8, 5, 5
 ITEMS = GROUPS * SIZE

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
@@ -13,6 +12,7 @@ from lakerec.models.popular import Popular
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape, reduce_vectors
 from lakerec.models.topk import recommend, top_k
+from lakerec.training_config import TrainConfig
 
 DAY = 86_400
 ITEMS = 6

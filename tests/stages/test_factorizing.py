@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from lakerec.config import AlsConfig
 from lakerec.models.data import DAY, Histories, TrainingData
 from lakerec.models.factors import Als
 from lakerec.stages.factorizing import factorized, fit_als
+from lakerec.training_config import AlsConfig
 
 pytestmark = pytest.mark.spark
 CONFIG = AlsConfig(factors=6, iterations=5, regularization=0.1, alpha=5.0)

@@ -4,9 +4,9 @@ import json
 import time
 
 import pytest
-from lakerec.config import Range, TrainConfig
 from lakerec.errors import TrainingError
 from lakerec.stages import studies
+from lakerec.training_config import Range, TrainConfig
 
 SPACE = studies.distributions({"dropout": Range(low=0.0, high=0.5)}, TrainConfig())
 

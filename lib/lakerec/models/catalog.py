@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 
 from lakerec.columns import Models
-from lakerec.config import Choice, TrainConfig
 from lakerec.models import storage
 from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
@@ -18,6 +17,7 @@ from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.training_config import Choice, TrainConfig
 
 CLASSES: dict[str, type[Recommender]] = {
     Models.POPULAR: Popular,

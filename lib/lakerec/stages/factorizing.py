@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lakerec.columns import Columns as C
-from lakerec.config import AlsConfig
 from lakerec.lake.platform import slots
 from lakerec.models.data import TrainingData
 from lakerec.models.factors import Als
+from lakerec.training_config import AlsConfig
 from lakerec.vectors import block
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakerec.config import Range, TrainConfig
 from lakerec.errors import TrainingError
 from lakerec.training import trials
+from lakerec.training_config import Range, TrainConfig
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from lakerec.columns import Models, Splits, Tables
-from lakerec.config import TrainConfig
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
@@ -42,6 +41,7 @@ from lakerec.training.launcher import in_this_process, launch
 from lakerec.training.loop import recipe_of
 from lakerec.training.state import EpochResult
 from lakerec.training.supervisor import supervise
+from lakerec.training_config import TrainConfig
 
 SEEDS = "seeds"
 """Detail that lists the seeds, the first of which serves."""

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lakerec.columns import Splits, Tables
-from lakerec.config import Config, Range, TrainConfig
+from lakerec.config import Config
 from lakerec.errors import ConfigError, InputError, nearest
 from lakerec.lake.plain import plain_files
 from lakerec.lake.platform import is_local
@@ -34,6 +34,7 @@ from lakerec.stages.studies import Tried, distributions, open_study, search
 from lakerec.stages.train import models_folder, validation_users
 from lakerec.training.fit import save_inputs
 from lakerec.training.trials import Trial, run_trial
+from lakerec.training_config import Range, TrainConfig
 
 READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
 FOLDER = "tune"

@@ -17,12 +17,12 @@ from typing import Any
 from safetensors.numpy import load_file
 
 from lakerec.columns import Models
-from lakerec.config import TrainConfig
 from lakerec.models.catalog import build, shape_of
 from lakerec.models.data import TrainingData
 from lakerec.training.fit import Task, fit, histories_in, holdout_in, validation_value
 from lakerec.training.loop import recipe_of
 from lakerec.training.state import EpochResult, State
+from lakerec.training_config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""Keys of the recommenders: how they are fitted, and what a search of better settings tries."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from lakerec.columns import Models
+from lakerec.errors import nearest
+from lakerec.source import Section
+
+
+class UserCFConfig(Section):
+    """Neighbourhoods of users."""
+
+    neighbours: int = Field(50, ge=1, description="nearest users that count")
+    users: int = Field(50_000, ge=1, description="users that neighbours are looked for among, at most; the latest ones")
+
+
+class AlsConfig(Section):
+    """Implicit alternating least squares, fitted by Spark's MLlib."""
+
+    factors: int = Field(64, ge=1, description="numbers that describe a user or an item")
+    iterations: int = Field(10, ge=1, description="each solves for all users and all items once")
+    regularization: float = Field(0.05, gt=0, description="of a user or item, times the number of their interactions")
+    alpha: float = Field(10.0, gt=0, description="confidence that an interaction adds to the 1 of what was not met")
+
+
+class MultVaeConfig(Section):
+    """A variational autoencoder of what users met."""
+
+    hidden: int = Field(200, ge=1, description="width of encoder and decoder")
+    latent: int = Field(64, ge=1, description="numbers that describe a user")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of what a user met that the encoder is not shown")
+    kl_weight: float = Field(0.2, ge=0, le=1, description="of the divergence from the prior, reached half way")
+    epochs: int = Field(100, ge=1)
+    users: int = Field(20_000, ge=1, description="users of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(64, ge=1, description="users a step")
+    learning_rate: float = Field(1e-3, gt=0)
+
+
+Choice = Literal["half_life_days", "recent_days"]
+
+
+def _choices() -> dict[Choice, list[float]]:
+    return {"half_life_days": [0, 7, 30], "recent_days": [1, 7, 30]}
+
+
+class TrainConfig(Section):
+    """The recommenders to fit and how the sequence model is trained."""
+
+    models: list[str] = Field(default_factory=lambda: list(Models.DEFAULT))
+    seeds: list[int] = Field(default_factory=lambda: [1], min_length=1, description="sequence is fitted once a seed")
+    ranks: int = Field(1, ge=1, description="training processes (world size)")
+    gpus_per_rank: int = Field(0, ge=0, le=1, description="GPUs of a rank")
+    folder: str | None = Field(
+        None, description="where fitted models go, a folder a lake; default: <lake>-models beside the lake"
+    )
+    validation_users: int = Field(10_000, ge=1, description="users that validation looks at, at most")
+    dims: int = Field(64, ge=4, description="sequence: width")
+    blocks: int = Field(2, ge=1, description="sequence: transformer blocks")
+    heads: int = Field(2, ge=1, description="sequence: attention heads")
+    max_length: int = Field(50, ge=2, description="sequence: events of a history that it sees")
+    dropout: float = Field(0.2, ge=0, lt=1, description="sequence: dropout")
+    batch_size: int = Field(64, ge=1, description="sequence: windows a step, over all ranks together")
+    epochs: int = Field(12, ge=1, description="sequence: length of the schedule; early stop may end sooner")
+    patience: int = Field(4, ge=1, description="sequence: epochs without a better validation NDCG@10")
+    learning_rate: float = Field(3e-3, gt=0, description="sequence: highest learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="sequence: AdamW's weight decay")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="sequence: of its passes; bf16 takes less memory")
+    micro_batch: int = Field(
+        0, ge=0, description="sequence: windows that go through a rank's network at a time; 0: all of its part of a step"
+    )
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="sequence: between checkpoints within an epoch; 0: at the ends of epochs only"
+    )
+    relaunches: int = Field(
+        2, ge=0, description="sequence: times that all ranks start again from the last checkpoint after one died"
+    )
+    regularization: float = Field(100.0, gt=0, description="ease: added to the diagonal of the item-item matrix")
+    dense_items: int = Field(
+        20_000, ge=1, description="ease (items³ time), mult_vae: left out where the catalogue is larger"
+    )
+    neighbours: int = Field(100, ge=1, description="item_cf: nearest items kept for an item")
+    half_life_days: float = Field(
+        0.0, ge=0, description="item_cf, als, ease: days after which an interaction counts half; 0: never"
+    )
+    user_cf: UserCFConfig = UserCFConfig()
+    als: AlsConfig = AlsConfig()
+    mult_vae: MultVaeConfig = MultVaeConfig()
+    half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
+    recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
+    choices: dict[Choice, list[float]] = Field(
+        default_factory=_choices,
+        description="what else these may be for recent_popular, item_cf and ease, chosen by validation on every run",
+    )
+
+    @model_validator(mode="after")
+    def _known_models(self) -> TrainConfig:
+        if not set(self.models) - {Models.BLEND}:
+            raise ValueError(f"models must name one besides blend, found {self.models}")
+        for model in self.models:
+            if model not in Models.ALL:
+                raise ValueError(f"unknown model `{model}`{nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")
+        if self.dims % self.heads:
+            raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+        if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be different numbers from 0 on, found {self.seeds}")
+        return self
+
+
+class Range(Section):
+    """Numbers to choose from, both ends among them."""
+
+    low: float
+    high: float
+    log: bool = Field(False, description="whether a tenth and a fifth are as far apart as one and two")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"low must be below high, and above 0 where log is true; found {self.low} and {self.high}")
+        return self
+
+
+def _space() -> dict[str, Range | list[float]]:
+    return {
+        "learning_rate": Range(low=0.0005, high=0.01, log=True), "dropout": Range(low=0.0, high=0.5),
+        "weight_decay": Range(low=0.0001, high=0.1, log=True), "dims": [32, 64, 128], "blocks": [1, 2, 3],
+        "max_length": [20, 50, 100], "regularization": Range(low=10, high=5000, log=True),
+        "neighbours": Range(low=20, high=500, log=True), "half_life": Range(low=0.5, high=50, log=True),
+        "recent_days": Range(low=1, high=60, log=True),
+    }  # fmt: skip
+
+
+class TuneConfig(Section):
+    """The search for better settings of the recommenders, by what validation says."""
+
+    models: list[str] = Field(default_factory=list, description="whose settings; none: all of train.models that have some")
+    trials: int = Field(20, ge=1, description="of each model, those of an earlier run on the same data among them")
+    minutes: float = Field(0.0, ge=0, description="for each model; 0: as long as its trials take")
+    parallel: int = Field(1, ge=1, description="trials at a time, each a task of the cluster")
+    space: dict[str, Range | list[float]] = Field(
+        default_factory=_space, description="what each setting of train may be: values, or low, high and log; []: as it is"
+    )

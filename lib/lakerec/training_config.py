@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import reduce
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,11 +41,17 @@ class MultVaeConfig(Section):
     learning_rate: float = Field(1e-3, gt=0)
 
 
-Choice = Literal["half_life_days", "recent_days"]
+Choice = Literal[
+    "half_life_days", "recent_days", "history_half_life", "history_half_life_days", "regularization", "als.alpha",
+    "als.regularization",
+]  # fmt: skip
 
 
 def _choices() -> dict[Choice, list[float]]:
-    return {"half_life_days": [0, 7, 30], "recent_days": [1, 7, 30]}
+    return {
+        "half_life_days": [0, 7, 30], "recent_days": [1, 7, 30], "history_half_life": [0, 5, 20, 80],
+        "history_half_life_days": [0, 30], "regularization": [100, 400], "als.alpha": [], "als.regularization": [],
+    }  # fmt: skip
 
 
 class TrainConfig(Section):
@@ -84,8 +91,14 @@ class TrainConfig(Section):
     )
     neighbours: int = Field(100, ge=1, description="item_cf: nearest items kept for an item")
     half_life_days: float = Field(
-        0.0, ge=0, description="item_cf, als, ease: days after which an interaction counts half; 0: never"
+        0.0, ge=0, description="item_cf, als, ease: days after which an interaction counts half in the fit; 0: never"
     )
+    history_half_life: float = Field(
+        0.0,
+        ge=0,
+        description="user_cf, item_cf, als, ease: events after which an older one counts half when asked; 0: never",
+    )
+    history_half_life_days: float = Field(0.0, ge=0, description="the same by days")
     user_cf: UserCFConfig = UserCFConfig()
     als: AlsConfig = AlsConfig()
     mult_vae: MultVaeConfig = MultVaeConfig()
@@ -93,7 +106,7 @@ class TrainConfig(Section):
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     choices: dict[Choice, list[float]] = Field(
         default_factory=_choices,
-        description="what else these may be for recent_popular, item_cf and ease, chosen by validation on every run",
+        description="what else these may be, chosen by validation for each model on every run",
     )
 
     @model_validator(mode="after")
@@ -108,6 +121,17 @@ class TrainConfig(Section):
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be different numbers from 0 on, found {self.seeds}")
         return self
+
+    def at(self, key: str) -> Any:
+        """The value of a key, `als.alpha` say."""
+        return reduce(getattr, key.split("."), self)
+
+    def changed(self, key: str, value: Any) -> TrainConfig:
+        """This config with another value of a key; a number takes the key's own type."""
+        section, _, last = key.rpartition(".")
+        own = self.at(section) if section else self
+        new = own.model_copy(update={last: type(self.at(key))(value)})
+        return self.model_copy(update={section: new}) if section else new
 
 
 class Range(Section):

@@ -6,8 +6,10 @@ from lakerec.columns import Models
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
-from lakerec.models.data import Histories, Holdout, TrainingData, new_targets
+from lakerec.models.data import Histories, Holdout, Recency, TrainingData, new_targets
+from lakerec.models.factors import Als
 from lakerec.models.linear import Ease, ItemCF
+from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape, reduce_vectors
@@ -186,6 +188,32 @@ def test_a_decayed_interaction_counts_by_the_last_time_and_stays_met():
     assert Histories.from_lists([[]]).matrix(3, half_life_days=2).nnz == 0
 
 
+def test_the_newest_event_of_each_history_weighs_most():
+    histories = Histories.from_lists([[0, 1, 0, 2], [2], []], [[0, 6 * DAY, 8 * DAY, 8 * DAY], [99 * DAY], []])
+    assert (histories.by_recency(3, Recency()) != histories.matrix(3)).nnz == 0
+    by_events = [[0.5, 0.25, 1], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(histories.by_recency(3, Recency(events=1)).toarray(), by_events)
+    by_days = [[1, 0.5, 1], [0, 0, 1], [0, 0, 0]]
+    np.testing.assert_allclose(histories.by_recency(3, Recency(days=2)).toarray(), by_days)
+    both = np.array(by_events) * by_days
+    np.testing.assert_allclose(histories.by_recency(3, Recency(events=1, days=2)).toarray(), both)
+    assert Histories.from_lists([[]]).by_recency(3, Recency(1, 1)).nnz == 0
+
+
+def test_models_of_pairs_follow_the_newest_items_of_a_history():
+    """Items 0 1 2 go together, and items 3 4 5; the history turned from the first to the second."""
+    histories = Histories.from_lists([[0, 1, 2]] * 20 + [[3, 4, 5]] * 20)
+    asked = Histories.from_lists([[0, 1, 3]])
+    als = Als(np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=np.float32), 0.1, 10.0)
+    fitted = [UserCF(9), ItemCF(9), Ease(1.0)]
+    for model in fitted:
+        model.fit(TrainingData(histories, 6))
+    for model in (*fitted, als):
+        whole, recent = (catalog.reweighed(model, TrainConfig(history_half_life=each)) for each in (0, 0.5))
+        assert whole.score(asked)[0, 2] > whole.score(asked)[0, 4], model.name
+        assert recent.score(asked)[0, 2] < recent.score(asked)[0, 4], model.name
+
+
 def test_item_cf_and_ease_learn_from_decayed_interactions():
     """Item 1 went with item 0 long ago, item 2 does now."""
     histories = Histories.from_lists([[0, 1], [0, 1], [0, 2]], [[0, 1], [0, 1], [9 * DAY, 9 * DAY + 1]])
@@ -225,9 +253,9 @@ def test_lists_of_many_users_leave_out_what_was_met_and_what_is_hidden(monkeypat
     assert np.concatenate([items for _, items, _ in parts]).tolist() == [[2, 3], [0, 2], [0, 3], [-1, -1], [0, 2]]
 
 
-def test_each_choice_is_tried_once_the_configs_own_first():
-    config = TrainConfig(half_life_days=14, recent_days=7)
-    assert [each.half_life_days for each in catalog.variants("ease", config)] == [14, 0, 7, 30]
-    assert [each.recent_days for each in catalog.variants("recent_popular", config)] == [7, 1, 30]
-    assert catalog.variants("content", config) == [config]
-    assert catalog.variants("ease", TrainConfig(choices={})) == [TrainConfig(choices={})]
+def test_other_choices_of_a_key_are_tried_with_what_was_chosen_before():
+    config = TrainConfig(half_life_days=7, recent_days=7, choices={"half_life_days": [0, 7, 30], "als.alpha": [5]})
+    assert [each.half_life_days for each in catalog.others("half_life_days", config)] == [0, 30]
+    assert catalog.others("recent_days", config) == []
+    (alpha,) = catalog.others("als.alpha", config)
+    assert (alpha.als.alpha, alpha.half_life_days, alpha.at("als.alpha"), config.als.alpha) == (5, 7, 5, 10)

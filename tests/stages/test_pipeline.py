@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from lakerec.columns import Models, Tables
 from lakerec.errors import EmptyDataError, InputError
+from lakerec.models.catalog import CHOSEN
 from lakerec.stages import pipeline, planning
 from lakerec.stages.base import last_run, standing
 from lakerec.stages.train import Job
@@ -161,7 +162,7 @@ def test_mlflow_has_a_parent_run_with_a_child_a_stage(whole):
     ]
     assert train.data.tags["input.gold/sequences"].isdigit()
     settings = json.loads(next(outcome for outcome in outcomes if outcome.stage == "train").row["details"]["settings"])
-    assert set(settings) == {"ease.half_life_days"} and settings["ease.half_life_days"] in (0, 7, 30)
+    assert set(settings) == {f"ease.{key}" for key in CHOSEN["ease"]} and settings["ease.half_life_days"] in (0, 7, 30)
     assert "report.html" in {file.path for file in context.tracker.client.list_artifacts(children["report"].info.run_id)}
 
 

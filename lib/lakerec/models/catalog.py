@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from copy import copy
 from pathlib import Path
+from typing import Any, cast
 
 from lakerec.columns import Models
 from lakerec.models import storage
 from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
 from lakerec.models.content import Content
+from lakerec.models.data import Recency
 from lakerec.models.factors import Als
 from lakerec.models.linear import Ease, ItemCF
 from lakerec.models.neighbours import UserCF
@@ -43,30 +45,45 @@ OWN_SETTINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The keys of `train` that are of one model only."""
 
+AT_SCORING: tuple[Choice, ...] = ("history_half_life", "history_half_life_days")
+"""The keys that a fitted model takes as well: they weigh the history that it is asked about."""
 CHOSEN: dict[str, tuple[Choice, ...]] = {
     Models.RECENT_POPULAR: ("recent_days",),
-    Models.ITEM_CF: ("half_life_days",),
-    Models.EASE: ("half_life_days",),
+    Models.USER_CF: AT_SCORING,
+    Models.ITEM_CF: (*AT_SCORING, "half_life_days"),
+    Models.ALS: (*AT_SCORING, "half_life_days", "als.alpha", "als.regularization"),
+    Models.EASE: (*AT_SCORING, "half_life_days", "regularization"),
 }
-"""The keys of `train` that validation chooses on every run, among `train.choices`."""
+"""The keys of `train` that validation chooses on every run, among `train.choices`, one after the other."""
 
 
-def variants(name: str, config: TrainConfig) -> list[TrainConfig]:
-    """The config, and the config with each of its choices for a model."""
-    keys = CHOSEN.get(name, ())
-    own = [getattr(config, key) for key in keys]
-    values = [dict.fromkeys([now, *map(type(now), config.choices.get(key, ()))]) for key, now in zip(keys, own, strict=True)]
-    return [config.model_copy(update=dict(zip(keys, each, strict=True))) for each in product(*values)]
+def others(key: Choice, config: TrainConfig) -> list[TrainConfig]:
+    """The config with each of a key's choices that is not its value already."""
+    changed = [config.changed(key, value) for value in config.choices.get(key, ())]
+    return [each for each in changed if each.at(key) != config.at(key)]
+
+
+def recency_of(config: TrainConfig) -> Recency:
+    """How the config wants a history's events weighed by the models of `AT_SCORING`."""
+    return Recency(config.history_half_life, config.history_half_life_days)
+
+
+def reweighed(model: Recommender, config: TrainConfig) -> Recommender:
+    """A fitted model of `AT_SCORING` for histories weighed as the config wants; its weights are shared."""
+    again: Any = copy(model)
+    again.recency = recency_of(config)
+    return cast(Recommender, again)
 
 
 def build(name: str, config: TrainConfig) -> Recommender:
     """An unfitted model that `fit` alone can fit (not als, sequence and blend, which need Spark, batches and validation)."""
+    recency = recency_of(config)
     makers: dict[str, Callable[[], Recommender]] = {
         Models.POPULAR: Popular,
         Models.RECENT_POPULAR: lambda: Popular(config.recent_days),
-        Models.USER_CF: lambda: UserCF(config.user_cf.neighbours, config.user_cf.users),
-        Models.ITEM_CF: lambda: ItemCF(config.neighbours, config.half_life_days),
-        Models.EASE: lambda: Ease(config.regularization, config.half_life_days),
+        Models.USER_CF: lambda: UserCF(config.user_cf.neighbours, config.user_cf.users, recency),
+        Models.ITEM_CF: lambda: ItemCF(config.neighbours, config.half_life_days, recency),
+        Models.EASE: lambda: Ease(config.regularization, config.half_life_days, recency),
         Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
     }

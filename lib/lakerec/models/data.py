@@ -19,6 +19,19 @@ LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
+class Recency:
+    """How much less the older events of a history say about what comes next; 0: as much as the newest."""
+
+    events: float = 0.0
+    """Events after which an older one counts half."""
+    days: float = 0.0
+    """Days after which an older one counts half."""
+
+
+EVENLY = Recency()
+
+
+@dataclass(frozen=True)
 class Histories:
     """n histories in one pair of arrays."""
 
@@ -94,16 +107,30 @@ class Histories:
             half_life_days: 0: an item that was met is 1. Otherwise it is 0.5 ** (age / half_life_days), by the days between
                 the last time it was met and the newest event of all histories; `LEAST_WEIGHT` at least: it stays met.
         """
-        if not half_life_days:
-            ones = np.ones(len(self.items), dtype=np.float32)
-            met = sparse.csr_matrix((ones, (self.rows, self.items)), shape=(len(self), num_items))
-            met.data[:] = 1.0
-            return met
+        if half_life_days:
+            return self._last_met(num_items, (self.times.max(initial=0) - self.times) / (DAY * half_life_days))
+        ones = np.ones(len(self.items), dtype=np.float32)
+        met = sparse.csr_matrix((ones, (self.rows, self.items)), shape=(len(self), num_items))
+        met.data[:] = 1.0
+        return met
+
+    def by_recency(self, num_items: int, recency: Recency) -> sparse.csr_matrix:
+        """The same, each item weighed by the last time that its own user met it: the newest event of a history is 1."""
+        if recency == EVENLY:
+            return self.matrix(num_items)
+        halvings = np.zeros(len(self.items))
+        if recency.events:
+            halvings += (np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items)) - 1) / recency.events
+        if recency.days:
+            newest = np.repeat(self.times[np.maximum(self.offsets[1:], 1) - 1], self.lengths) if len(self.times) else 0
+            halvings += (newest - self.times) / (DAY * recency.days)
+        return self._last_met(num_items, halvings)
+
+    def _last_met(self, num_items: int, halvings: np.ndarray) -> sparse.csr_matrix:
+        """Half as much for each halving of an item's last event, float [total]."""
         # Events are in the order of time: the first of an item from behind is the last time it was met.
         pairs, last = np.unique((self.rows * num_items + self.items)[::-1], return_index=True)
-        times = self.times[::-1][last]
-        age = (times.max(initial=0) - times) / DAY
-        weights = np.maximum(np.exp2(-age / half_life_days), LEAST_WEIGHT).astype(np.float32)
+        weights = np.maximum(np.exp2(-halvings[::-1][last]), LEAST_WEIGHT).astype(np.float32)
         return sparse.csr_matrix((weights, (pairs // num_items, pairs % num_items)), shape=(len(self), num_items))
 
 

@@ -13,6 +13,7 @@ items, which MLlib does: pyspark's documentation, "Scaling of the regularization
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from scipy import sparse
 
 from lakerec.models import storage
-from lakerec.models.data import Histories, TrainingData
+from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
 
 CELLS_AT_ONCE = 4_000_000
 """Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
@@ -33,12 +34,13 @@ class Als:
         factors: float32 [num_items, f]; zeros for an item that training never met.
         regularization: λ; times the number of a user's items it is added to the diagonal of their equations.
         alpha: confidence that an interaction adds.
+        recency: of the history that is asked about: r of what was met long ago is smaller.
     """
 
     name = "als"
 
-    def __init__(self, factors: np.ndarray, regularization: float, alpha: float) -> None:
-        self.factors = factors
+    def __init__(self, factors: np.ndarray, regularization: float, alpha: float, recency: Recency = EVENLY) -> None:
+        self.factors, self.recency = factors, recency
         self.regularization, self.alpha = regularization, alpha
 
     def fit(self, data: TrainingData) -> None:
@@ -80,13 +82,15 @@ class Als:
             start += len(rows)
 
     def score(self, histories: Histories) -> np.ndarray:
-        users = self.fold_in(histories.matrix(len(self.factors)))
+        users = self.fold_in(histories.by_recency(len(self.factors), self.recency))
         return users.astype(np.float32) @ self.factors.T
 
     def save(self, folder: Path) -> None:
-        storage.save(folder, self.name, {"factors": self.factors}, regularization=self.regularization, alpha=self.alpha)
+        settings = {"regularization": self.regularization, "alpha": self.alpha, "recency": asdict(self.recency)}
+        storage.save(folder, self.name, {"factors": self.factors}, **settings)
 
     @classmethod
     def load(cls, folder: Path) -> Als:
         settings = storage.settings(folder)
-        return cls(storage.arrays(folder)["factors"], settings["regularization"], settings["alpha"])
+        factors = storage.arrays(folder)["factors"]
+        return cls(factors, settings["regularization"], settings["alpha"], Recency(**settings["recency"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from lakerec.models import storage
-from lakerec.models.data import Histories, TrainingData
+from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
 
 COLUMNS_AT_ONCE = 1_000
 """Items whose neighbours are looked for together: memory holds their co-occurrences, not the whole catalogue's."""
@@ -23,12 +24,13 @@ class ItemCF:
     Args:
         neighbours: nearest items kept for an item.
         half_life_days: days after which an interaction counts half in the cosines; 0: never.
+        recency: of the history that is asked about.
     """
 
     name = "item_cf"
 
-    def __init__(self, neighbours: int = 100, half_life_days: float = 0.0) -> None:
-        self.neighbours, self.half_life_days = neighbours, half_life_days
+    def __init__(self, neighbours: int = 100, half_life_days: float = 0.0, recency: Recency = EVENLY) -> None:
+        self.neighbours, self.half_life_days, self.recency = neighbours, half_life_days, recency
         self.weights = sparse.csr_matrix((0, 0), dtype=np.float32)
         """Sparse float32 [num_items, num_items], from the item met to the item scored."""
 
@@ -55,17 +57,18 @@ class ItemCF:
         return sparse.csc_matrix(entries, shape=together.shape)
 
     def score(self, histories: Histories) -> np.ndarray:
-        scores = histories.matrix(self.weights.shape[0]) @ self.weights
+        scores = histories.by_recency(self.weights.shape[0], self.recency) @ self.weights
         return np.asarray(scores.toarray(), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         arrays = {"data": self.weights.data, "indices": self.weights.indices, "indptr": self.weights.indptr}
-        storage.save(folder, self.name, arrays, neighbours=self.neighbours, half_life_days=self.half_life_days)
+        settings = {"neighbours": self.neighbours, "half_life_days": self.half_life_days, "recency": asdict(self.recency)}
+        storage.save(folder, self.name, arrays, **settings)
 
     @classmethod
     def load(cls, folder: Path) -> ItemCF:
         settings, arrays = storage.settings(folder), storage.arrays(folder)
-        model = cls(settings["neighbours"], settings.get("half_life_days", 0.0))
+        model = cls(settings["neighbours"], settings["half_life_days"], Recency(**settings["recency"]))
         size = len(arrays["indptr"]) - 1
         model.weights = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(size, size))
         return model
@@ -81,12 +84,13 @@ class Ease:
     Args:
         regularization: added to the diagonal of X'X.
         half_life_days: days after which an interaction counts half in X; 0: never.
+        recency: of the history that is asked about.
     """
 
     name = "ease"
 
-    def __init__(self, regularization: float = 200.0, half_life_days: float = 0.0) -> None:
-        self.regularization, self.half_life_days = regularization, half_life_days
+    def __init__(self, regularization: float = 200.0, half_life_days: float = 0.0, recency: Recency = EVENLY) -> None:
+        self.regularization, self.half_life_days, self.recency = regularization, half_life_days, recency
         self.weights = np.zeros((0, 0), dtype=np.float32)
         """float32 [num_items, num_items], from the item met to the item scored."""
 
@@ -102,15 +106,15 @@ class Ease:
         self.weights = (upper + upper.T) * scale.astype(np.float32)
 
     def score(self, histories: Histories) -> np.ndarray:
-        return np.asarray(histories.matrix(len(self.weights)) @ self.weights, dtype=np.float32)
+        return np.asarray(histories.by_recency(len(self.weights), self.recency) @ self.weights, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         settings = {"regularization": self.regularization, "half_life_days": self.half_life_days}
-        storage.save(folder, self.name, {"weights": self.weights}, **settings)
+        storage.save(folder, self.name, {"weights": self.weights}, **settings, recency=asdict(self.recency))
 
     @classmethod
     def load(cls, folder: Path) -> Ease:
         settings = storage.settings(folder)
-        model = cls(settings["regularization"], settings.get("half_life_days", 0.0))
+        model = cls(settings["regularization"], settings["half_life_days"], Recency(**settings["recency"]))
         model.weights = storage.arrays(folder)["weights"]
         return model

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
 from lakerec.models import storage
-from lakerec.models.data import Histories, TrainingData
+from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
 from lakerec.models.topk import top_k
 
 CELLS_AT_ONCE = 8_000_000
 """Cosines between histories and training users that are held at a time: 32 MB."""
+LEAST_NORM = 1e-12
 
 
 class UserCF:
@@ -31,12 +33,13 @@ class UserCF:
     Args:
         neighbours: nearest users that count.
         users: training users that are kept, at most.
+        recency: of the history that is asked about: what was met long ago makes two users less alike.
     """
 
     name = "user_cf"
 
-    def __init__(self, neighbours: int = 50, users: int = 50_000) -> None:
-        self.neighbours, self.users = neighbours, users
+    def __init__(self, neighbours: int = 50, users: int = 50_000, recency: Recency = EVENLY) -> None:
+        self.neighbours, self.users, self.recency = neighbours, users, recency
         self.met = sparse.csr_matrix((0, 0), dtype=np.float32)
         """Binary float32 [kept users, num_items]."""
 
@@ -53,7 +56,7 @@ class UserCF:
         if not people:
             return scores
         by_item = _unit(self.met).T.tocsr()
-        asked = _unit(histories.matrix(num_items))
+        asked = _unit(histories.by_recency(num_items, self.recency))
         at_once = max(1, CELLS_AT_ONCE // people)
         for start in range(0, len(histories), at_once):
             cosines = (asked[start : start + at_once] @ by_item).toarray()
@@ -66,12 +69,12 @@ class UserCF:
     def save(self, folder: Path) -> None:
         arrays = {"indices": self.met.indices, "indptr": self.met.indptr}
         settings = {"neighbours": self.neighbours, "users": self.users, "num_items": self.met.shape[1]}
-        storage.save(folder, self.name, arrays, **settings)
+        storage.save(folder, self.name, arrays, **settings, recency=asdict(self.recency))
 
     @classmethod
     def load(cls, folder: Path) -> UserCF:
         settings, arrays = storage.settings(folder), storage.arrays(folder)
-        model = cls(settings["neighbours"], settings["users"])
+        model = cls(settings["neighbours"], settings["users"], Recency(**settings["recency"]))
         indices, indptr = arrays["indices"], arrays["indptr"]
         ones = np.ones(len(indices), dtype=np.float32)
         model.met = sparse.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, settings["num_items"]))
@@ -79,9 +82,7 @@ class UserCF:
 
 
 def _unit(met: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Rows of a binary matrix at unit length; a row of zeros stays one."""
-    lengths = np.diff(met.indptr)
-    return sparse.csr_matrix(
-        (np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32), met.indices, met.indptr),
-        shape=met.shape,
-    )
+    """Rows at unit length; a row of zeros stays one."""
+    norms = np.sqrt(np.asarray(met.multiply(met).sum(axis=1)).ravel())
+    scale = np.repeat(1 / np.maximum(norms, LEAST_NORM), np.diff(met.indptr)).astype(np.float32)
+    return sparse.csr_matrix((met.data * scale, met.indices, met.indptr), shape=met.shape)

@@ -28,7 +28,7 @@ from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
-from lakerec.models.catalog import CHOSEN, build, load, seeded, shape_of, variants
+from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
@@ -152,16 +152,26 @@ class Job:
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))
-        best = self.config
-        for config in variants(name, self.config):
-            if self._judge(name, self._fitted(name, self.train, config)):
-                best = config
-        self.settings |= {f"{name}.{key}": getattr(best, key) for key in CHOSEN.get(name, ())}
+        best = self._chosen(name)
+        self.settings |= {f"{name}.{key}": best.at(key) for key in CHOSEN.get(name, ())}
         self._fitted(name, self.both, best).save(self.folder / name)
+
+    def _chosen(self, name: str) -> TrainConfig:
+        """Coordinate ascent over a model's choices: each key in turn takes the value that validation likes best."""
+        best = self.config
+        model = self._fitted(name, self.train, best)
+        self._judge(name, model)
+        for key in CHOSEN.get(name, ()):
+            for config in others(key, best):
+                tried = reweighed(model, config) if key in AT_SCORING else self._fitted(name, self.train, config)
+                if self._judge(name, tried):
+                    best, model = config, tried
+        return best
 
     def _fitted(self, name: str, data: TrainingData, config: TrainConfig) -> Recommender:
         if name == Models.ALS:
-            return fit_als(self.context.spark, data, config.als, self.scratch, config.half_life_days, config.seeds[0])
+            als = fit_als(self.context.spark, data, config.als, self.scratch, config.half_life_days, config.seeds[0])
+            return reweighed(als, config)
         model = build(name, config)
         model.fit(data)
         return model

@@ -49,6 +49,7 @@ setup(
             "nbformat",
             "pytest>=8",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "sentence-transformers",
             "types-PyYAML",

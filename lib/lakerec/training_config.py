@@ -41,6 +41,7 @@ class MultVaeConfig(Section):
     learning_rate: float = Field(1e-3, gt=0)
 
 
+Augmentation = Literal["crop", "mask", "reorder", "swap"]
 Choice = Literal[
     "half_life_days", "recent_days", "history_half_life", "history_half_life_days", "regularization", "als.alpha",
     "als.regularization",
@@ -84,6 +85,12 @@ class TrainConfig(Section):
     )
     relaunches: int = Field(
         2, ge=0, description="sequence: times that all ranks start again from the last checkpoint after one died"
+    )
+    augment: list[Augmentation] = Field(
+        default_factory=list, description="sequence: ways in which half of the windows are varied, each as often"
+    )
+    adversarial: float = Field(
+        0.0, ge=0, description="sequence: length of the worst step of an item's vector that is trained on too; 0: off"
     )
     regularization: float = Field(100.0, gt=0, description="ease: added to the diagonal of the item-item matrix")
     dense_items: int = Field(

@@ -137,6 +137,23 @@ def test_a_window_that_no_memory_holds_is_said(monkeypatch):
         trained(Recipe(epochs=1))
 
 
+def test_the_worst_step_of_the_items_vectors_is_trained_on_too(monkeypatch):
+    losses, loss = [], Trainer._loss
+
+    def seen(trainer, *arguments):
+        found = loss(trainer, *arguments)
+        losses.append(found.item())
+        return found
+
+    monkeypatch.setattr(Trainer, "_loss", seen)
+    recipe = Recipe(epochs=12, learning_rate=1e-2, averaging=0.9, adversarial=0.02)
+    model, fit = trained(recipe, shape=DRY)
+    pairs = np.array(losses).reshape(-1, 2)
+    assert (pairs[:, 1] > pairs[:, 0]).all() and fit.curve[-1].loss < fit.curve[0].loss / 2
+    asked = Histories.from_lists([[n, (n + 1) % ITEMS] for n in range(ITEMS)])
+    assert (model.score(asked).argmax(axis=1) == (np.arange(ITEMS) + 2) % ITEMS).mean() >= 0.9
+
+
 def test_passes_in_bf16_learn_as_well():
     _, fit = trained(Recipe(epochs=6, learning_rate=1e-2))
     model, half = trained(Recipe(epochs=6, learning_rate=1e-2, precision="bf16"))

@@ -24,7 +24,8 @@ from lakerec.models.network import SequenceNetwork
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
-from lakerec.training.batches import WindowBatches, items_in
+from lakerec.training.augment import Augmented, nearest_by_text
+from lakerec.training.batches import Batches, WindowBatches, items_in
 from lakerec.training.feed import read_windows
 from lakerec.training.keeper import Keeper
 from lakerec.training.loop import Recipe, fit_sequence
@@ -147,10 +148,13 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         model.network.to(device)
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
         model.network.mark_met(items_in(blocks, spec.num_items))
-        batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
+        recipe = Recipe(**spec.recipe)
+        batches: Batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
+        if recipe.augment:
+            nearest = nearest_by_text(vectors if "swap" in recipe.augment else None, spec.num_items)
+            batches = Augmented(batches, recipe.augment, spec.num_items, spec.rows, spec.seed, nearest, rank, ranks)
         validate = _validator(model, holdout_in(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)
-        recipe = Recipe(**spec.recipe)
         done = fit_sequence(model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch)
         if rank == 0:
             with appearing(Path(spec.output)) as folder:

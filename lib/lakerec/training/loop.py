@@ -11,7 +11,7 @@ outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -25,7 +25,7 @@ from lakerec.training.batches import Batches
 from lakerec.training.ranks import from_first, is_first, summed
 from lakerec.training.schedule import schedule
 from lakerec.training.state import EpochResult, Fit, State, Watcher, parameters_of, put_back
-from lakerec.training_config import TrainConfig
+from lakerec.training_config import Augmentation, TrainConfig
 
 BF16 = "bf16"
 
@@ -50,13 +50,19 @@ class Recipe:
     """Decay a step of the running average of the weights, which is what is validated and kept."""
     precision: str = "fp32"
     """Of the passes through the network, fp32 or bf16 (autocast); weights and optimizer stay fp32."""
+    augment: Sequence[Augmentation] = ()
+    """Ways in which windows are varied (see `lakerec.training.augment`)."""
+    adversarial: float = 0.0
+    """Length of a step of each item's vector that raises the loss most: the loss there counts as much as the loss itself.
+    0: off. Source: He et al., Adversarial personalized ranking for recommendation, SIGIR 2018, equation 5."""
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
     """How the config wants the network trained."""
     return Recipe(
         epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay, precision=config.precision,
+        weight_decay=config.weight_decay, precision=config.precision, augment=config.augment,
+        adversarial=config.adversarial,
     )  # fmt: skip
 
 
@@ -185,14 +191,27 @@ class Trainer:
 
     def _backward(self, batch: Tensor) -> Tensor:
         """Add a part's gradients; gives its summed loss and its number of targets."""
-        inputs, targets = batch[:, :-1], batch[:, 1:]
-        real = targets < self.network.num_items
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=self.recipe.precision == BF16):
-            table = self.network.table()
-            logits = self.network(inputs, table)[real] @ table.T
-        loss = F.cross_entropy(logits.float(), targets[real], reduction="sum")
-        loss.backward()
+        real = batch[:, 1:] < self.network.num_items
+        table = self._table(batch)
+        loss = trained = self._loss(batch, real, table)
+        if self.recipe.adversarial:
+            (slope,) = torch.autograd.grad(loss, table, retain_graph=True)
+            trained = (loss + self._loss(batch, real, table + self.recipe.adversarial * F.normalize(slope, dim=1))) / 2
+        trained.backward()
         return torch.stack([loss.detach(), real.sum().to(loss.dtype)])
+
+    def _table(self, batch: Tensor) -> Tensor:
+        with self._precision(batch):
+            return self.network.table()
+
+    def _loss(self, batch: Tensor, real: Tensor, table: Tensor) -> Tensor:
+        """Summed cross-entropy of the targets that are `real`, bool [rows, T], against the whole catalogue."""
+        with self._precision(batch):
+            logits = self.network(batch[:, :-1], table)[real] @ table.T
+        return F.cross_entropy(logits.float(), batch[:, 1:][real], reduction="sum")
+
+    def _precision(self, batch: Tensor) -> torch.autocast:
+        return torch.autocast(batch.device.type, torch.bfloat16, enabled=self.recipe.precision == BF16)
 
     def _validated(self) -> float | None:
         """The validation value, the same on every rank; rank 0 works it out."""

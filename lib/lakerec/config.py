@@ -163,6 +163,9 @@ class PromoteConfig(Section):
     metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr"] = Metrics.NDCG
     k: int = Field(10, ge=1)
     minimum_gain: float = Field(0.0, ge=0, description="how much better, as a share of the champion's value")
+    table: Literal["fp32", "fp16", "int8"] = Field(
+        "fp32", description="precision of the sequence model's items as it serves"
+    )
 
 
 class RecommendConfig(Section):

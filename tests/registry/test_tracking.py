@@ -60,5 +60,5 @@ def test_a_version_is_found_by_its_tag(tracker):
     tracker.client.create_registered_model("m")
     for run in ("a", "b"):
         tracker.client.create_model_version("m", "source", tags={"train_run": run})
-    assert gate.version_with(tracker, "m", "train_run", "b") == "2"
-    assert gate.version_with(tracker, "m", "train_run", "c") is None
+    assert gate.version_with(tracker, "m", {"train_run": "b"}) == "2"
+    assert gate.version_with(tracker, "m", {"train_run": "c"}) is None

@@ -11,6 +11,7 @@ from lakerec.columns import Models
 from lakerec.models import storage
 from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
+from lakerec.models.compressed import KIND, CompressedSequence
 from lakerec.models.content import Content
 from lakerec.models.data import Recency
 from lakerec.models.factors import Als
@@ -32,6 +33,7 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.CONTENT: Content,
     Models.SEQUENCE: Sequence,
     Models.BLEND: Blend,
+    KIND: CompressedSequence,
 }
 
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {

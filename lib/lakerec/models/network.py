@@ -101,8 +101,11 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, items: Tensor, table: Tensor) -> Tensor:
         """Hidden state after each event, [rows, T, dims]; ids from num_items on are padding, on the right."""
-        x = F.embedding(items.clamp(max=self.num_items - 1), table) * (items < self.num_items).unsqueeze(-1)
-        x = self.drop(x + self.position[: items.shape[1]])
+        return self.hidden(F.embedding(items.clamp(max=self.num_items - 1), table) * (items < self.num_items).unsqueeze(-1))
+
+    def hidden(self, told: Tensor) -> Tensor:
+        """The same from the events' vectors, [rows, T, dims], zero for padding."""
+        x = self.drop(told + self.position[: told.shape[1]])
         for block in self.blocks:
             x = block(x)
         return self.norm(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,14 +63,14 @@ def alias_version(tracker: Tracker, name: str, alias: str) -> str | None:
         raise
 
 
-def version_with(tracker: Tracker, name: str, key: str, value: str) -> str | None:
-    """The registered version that carries a tag; None where there is none.
+def version_with(tracker: Tracker, name: str, tags: Mapping[str, str]) -> str | None:
+    """The registered version that carries these tags; None where there is none.
 
     Unity Catalog searches by name alone and leaves the tags out of what it finds.
     """
     for found in tracker.client.search_model_versions(f"name = '{name}'"):
-        tags = found.tags or tracker.client.get_model_version(name, found.version).tags
-        if tags.get(key) == value:
+        its = found.tags or tracker.client.get_model_version(name, found.version).tags
+        if all(its.get(key) == value for key, value in tags.items()):
             return str(found.version)
     return None
 

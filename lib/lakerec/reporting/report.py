@@ -14,7 +14,7 @@ from lakerec.columns import Metrics, Models
 from lakerec.reporting import plots
 from lakerec.reporting.data_page import FEW, DataPage
 from lakerec.reporting.data_plots import plots_of
-from lakerec.reporting.words import BOT_WORDS, SLICES, UNITS, minutes, number, share
+from lakerec.reporting.words import BOT_WORDS, SLICES, TABLES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
@@ -80,8 +80,8 @@ def render(data: ReportData, path: Path) -> Path:
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
-        seeds=_seeds(data.metrics), data_plots=plots_of(data.page.kept), few=FEW, bot_words=BOT_WORDS,
-        bots_looked_for=data.bots_looked_for,
+        seeds=_seeds(data.metrics), tables=_tables(data.metrics), data_plots=plots_of(data.page.kept), few=FEW,
+        bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for,
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,9 +93,21 @@ def render(data: ReportData, path: Path) -> Path:
 
 def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Title and table of each part of the test users; no rows where nobody is in it."""
-    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - {"all"}
+    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - set(TABLES)
     tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
     return [(SLICES.get(name, name), table) for name, table in tables.items()]
+
+
+def _tables(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """NDCG of the sequence model by the precision of its items, and the share of the first that is lost."""
+    rows = [row for row in metrics if row["model"] == Models.SEQUENCE and row["metric"] == Metrics.NDCG]
+    found = {row["slice"]: row["value"] for row in rows if row["slice"] in TABLES}
+    whole = found.get("all")
+    if not whole or len(found) < 2:
+        return []
+    return [
+        {"name": TABLES[name], "value": found[name], "lost": 1 - found[name] / whole} for name in TABLES if name in found
+    ]
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

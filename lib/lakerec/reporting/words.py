@@ -6,6 +6,8 @@ SLICES = {
     "cold_items": "Targets with at most five earlier events",
     "sparse_users": "Users with at most ten earlier events",
 }
+TABLES = {"all": "as it was fitted, fp32", "fp16": "fp16, half of it", "int8": "int8, a quarter"}
+"""Precisions of the sequence model's item table, by slice of eval/metrics."""
 BOT_WORDS = {
     "rate": "events a minute", "breadth": "different items a day", "regularity": "regular pauses",
     "user_agent": "user agent",

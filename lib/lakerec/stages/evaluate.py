@@ -3,7 +3,8 @@
     test users' history (train + valid) → model → scores → items met masked → top depth → eval/predictions, eval/metrics
 
 Slices: `all`; `cold_items` (only targets with at most five earlier events, of the users who have any) and `sparse_users`
-(at most ten events); with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t interval.
+(at most ten events); `fp16` and `int8`, the sequence model with its items in that precision; with several seeds `seed_<n>`
+for each, and `seeds`, the mean over them with a 95 % t interval.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics as MetricNames
-from lakerec.columns import Splits, Tables
+from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import InputError
 from lakerec.evaluation.intervals import interval_over_seeds
 from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load, seeded
+from lakerec.models.compressed import PRECISIONS, compressed
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
@@ -59,6 +61,8 @@ def run(context: Context, inputs: Inputs) -> Result:
         context.progress.update(name, number, len(fitted))
         items, scores = lists(load(path), holdout.histories, context.config.evaluate.depth, len(ids))
         rows += _metrics(context, name, items, holdout, len(ids), cold)
+        if name == Models.SEQUENCE:
+            rows += _compressed(context, load(path), holdout, len(ids))
         if "#" not in name:
             written += _write_lists(context, name, users, ids, items, scores)
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
@@ -127,6 +131,17 @@ def _metrics(
         part = cold.take(users)
         few = evaluate_lists(name, items[users], part.offsets, part.items, *rest)
         rows += [replace(row, slice=COLD_ITEMS) for row in few if row.metric != MetricNames.COVERAGE]
+    return rows
+
+
+def _compressed(context: Context, model: Recommender, holdout: Holdout, num_items: int) -> list[MetricRow]:
+    """Of the model with a smaller item table, the precision as the slice."""
+    config, rows = context.config.evaluate, []
+    for precision in PRECISIONS:
+        items, _ = lists(compressed(model, precision), holdout.histories, config.depth, num_items)
+        targets, rest = holdout.targets, (num_items, config.k, config.bootstrap, context.config.seed)
+        found = evaluate_lists(model.name, items, targets.offsets, targets.items, *rest)
+        rows += [replace(row, slice=precision) for row in found]
     return rows
 
 

@@ -153,7 +153,7 @@ class Job:
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))
         best = self._chosen(name)
-        self.settings |= {f"{name}.{key}": best.at(key) for key in CHOSEN.get(name, ())}
+        self.settings |= {f"{name}.{key.removeprefix(f'{name}.')}": best.at(key) for key in CHOSEN.get(name, ())}
         self._fitted(name, self.both, best).save(self.folder / name)
 
     def _chosen(self, name: str) -> TrainConfig:

@@ -1,0 +1,122 @@
+"""The sequence model with a smaller item table, for serving: of a large catalogue the table is nearly all of the model.
+
+    fp16   half the bytes
+    int8   a quarter: each row by its own scale, largest absolute value ÷ 127
+
+Text and learned delta are summed up in the table, so items that come later need the model that this one was made of. Rows
+are turned back into fp32 where they are needed: those of a history, and some of the catalogue at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lakerec.models import storage
+from lakerec.models.blend import Blend
+from lakerec.models.data import Histories, TrainingData
+from lakerec.models.network import SequenceNetwork
+from lakerec.models.protocol import Recommender
+from lakerec.models.sequence import ROWS_AT_ONCE, Sequence, Shape
+
+Precision = Literal["fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ITEMS_AT_ONCE = 100_000
+LARGEST = 127
+KIND = "compressed_sequence"
+"""In model.json, where its recommender's name would be."""
+TABLE, SCALE = "table", "scale"
+OF_ITEMS = ("text", "met", "delta")
+"""Tensors of the network that have a row an item."""
+
+
+class CompressedSequence:
+    """Scores as the sequence model that it was made of does, within the precision of the table.
+
+    Args:
+        network: of a catalogue without items: blocks and positions alone.
+        table: float16 or int8 [num_items, dims].
+        scale: float32 [num_items, 1], by which int8 rows are multiplied; ones otherwise.
+    """
+
+    name = "sequence"
+
+    def __init__(self, shape: Shape, network: SequenceNetwork, table: np.ndarray, scale: np.ndarray) -> None:
+        self.shape, self.network = shape, network
+        self.table, self.scale = torch.from_numpy(table), torch.from_numpy(scale)
+
+    @classmethod
+    def of(cls, model: Sequence, precision: Precision) -> CompressedSequence:
+        """The model with its table in another precision."""
+        with torch.inference_mode():
+            table = model.network.table().float().cpu().numpy()
+        scale = np.ones((len(table), 1), dtype=np.float32)
+        if precision == "fp16":
+            small = table.astype(np.float16)
+        else:
+            scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / LARGEST, np.finfo(np.float32).tiny)
+            small = np.round(table / scale).astype(np.int8)
+        network = _without_items(model.shape)
+        weights = model.network.state_dict()
+        empty = network.state_dict()
+        network.load_state_dict({key: empty[key] if key in OF_ITEMS else weights[key].cpu() for key in empty})
+        return cls(model.shape, network, small, scale)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the table."""
+        return self.table.nbytes + (self.scale.nbytes if self.table.dtype == torch.int8 else 0)
+
+    def fit(self, data: TrainingData) -> None:
+        """Not here: it is made of a fitted model."""
+        raise TypeError("a compressed model is made of a fitted one: CompressedSequence.of")
+
+    @torch.inference_mode()
+    def score(self, histories: Histories) -> np.ndarray:
+        self.network.eval()
+        items, length = len(self.table), self.shape.max_length
+        scores = np.zeros((len(histories), items), dtype=np.float32)
+        for start in range(0, len(histories), ROWS_AT_ONCE):
+            part = histories.take(np.arange(start, min(start + ROWS_AT_ONCE, len(histories))))
+            met = torch.from_numpy(part.padded(length, items))
+            told = self._rows(met.clamp(max=items - 1)) * (met < items).unsqueeze(-1)
+            ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1)
+            last = self.network.hidden(told)[torch.arange(len(part)), ends]
+            for first in range(0, items, ITEMS_AT_ONCE):
+                some = slice(first, first + ITEMS_AT_ONCE)
+                scores[start : start + len(part), some] = (last @ self._rows(some).T).numpy()
+        return scores
+
+    def _rows(self, which: Tensor | slice) -> Tensor:
+        return self.table[which].float() * self.scale[which]
+
+    def save(self, folder: Path) -> None:
+        weights = {key: value.numpy() for key, value in self.network.state_dict().items()}
+        weights |= {TABLE: self.table.numpy(), SCALE: self.scale.numpy()}
+        storage.save(folder, KIND, weights, shape=asdict(self.shape))
+
+    @classmethod
+    def load(cls, folder: Path) -> CompressedSequence:
+        shape, weights = Shape(**storage.settings(folder)["shape"]), storage.arrays(folder)
+        table, scale = weights.pop(TABLE), weights.pop(SCALE)
+        network = _without_items(shape)
+        network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        return cls(shape, network, table, scale)
+
+
+def compressed(model: Recommender, precision: Precision) -> Recommender:
+    """The model, or the blend, with its sequence model compressed; any other as it is."""
+    if isinstance(model, Sequence):
+        return CompressedSequence.of(model, precision)
+    if isinstance(model, Blend):
+        return Blend([compressed(member, precision) for member in model.members], model.weights)
+    return model
+
+
+def _without_items(shape: Shape) -> SequenceNetwork:
+    return SequenceNetwork(0, None, shape.dims, shape.blocks, shape.heads, shape.max_length, shape.dropout)

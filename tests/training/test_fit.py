@@ -101,9 +101,10 @@ def test_a_fit_that_was_cut_short_ends_as_the_unbroken_one_and_one_that_was_over
 
 
 @pytest.mark.timeout(300)
-def test_two_ranks_end_where_one_does(tmp_path):
-    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3))))
-    together = task(tmp_path, "together", recipe=recipe(3))
+@pytest.mark.parametrize("negatives", [0, 4], ids=["all items", "four drawn"])
+def test_two_ranks_end_where_one_does(tmp_path, negatives):
+    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3, negatives))))
+    together = task(tmp_path, "together", recipe=recipe(3, negatives))
     (tmp_path / "task.json").write_text(json.dumps(asdict(together)))
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -48,8 +48,8 @@ def task(folder: Path, output: str, dropout: float = 0.0, users: int = 60, **cha
     return Task(**{**whole, **changed})
 
 
-def recipe(epochs: int) -> dict[str, Any]:
-    return asdict(Recipe(epochs=epochs, learning_rate=1e-2, averaging=0.9))
+def recipe(epochs: int, negatives: int = 0) -> dict[str, Any]:
+    return asdict(Recipe(epochs=epochs, learning_rate=1e-2, averaging=0.9, negatives=negatives))
 
 
 def supervised(spec: Task) -> Any:

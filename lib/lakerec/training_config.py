@@ -76,6 +76,9 @@ class TrainConfig(Section):
     patience: int = Field(4, ge=1, description="sequence: epochs without a better validation NDCG@10")
     learning_rate: float = Field(3e-3, gt=0, description="sequence: highest learning rate")
     weight_decay: float = Field(0.01, ge=0, description="sequence: AdamW's weight decay")
+    negatives: int | None = Field(
+        None, ge=0, description="sequence: items drawn a step that its softmax goes over; 0: all; null: all of up to 50,000"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="sequence: of its passes; bf16 takes less memory")
     micro_batch: int = Field(
         0, ge=0, description="sequence: windows that go through a rank's network at a time; 0: all of its part of a step"

@@ -67,7 +67,7 @@ def fitted(config: Config, data: TrainingData, holdout: Holdout, epochs: int | N
     batches = WindowBatches(blocks, data.num_items, train.batch_size, train.seeds[0])
     torch.manual_seed(train.seeds[0] * 1000)
     clock = Clock(model, holdout)
-    fit_sequence(model.network, batches, recipe_of(train), clock.look, stop_after=epochs)
+    fit_sequence(model.network, batches, recipe_of(train, data.num_items), clock.look, stop_after=epochs)
     return clock, int((blocks[:, 1:] < data.num_items).sum())
 
 

@@ -10,7 +10,7 @@ PAD, WIDTH = 100, 8
 BLOCKS = np.full((40, WIDTH), PAD, dtype=np.int32)
 for row in range(40):
     BLOCKS[row, : 2 + row % 7] = np.arange(2 + row % 7) + 10 * (row % 5)
-ITSELF = nearest_by_text(None, PAD)
+ITSELF = nearest_by_text(np.zeros((PAD, 0), np.float32))
 OTHERS = (np.arange(PAD)[:, None] + 50 + np.arange(NEAREST)).astype(np.int32) % PAD
 
 
@@ -84,6 +84,6 @@ def test_nearest_items_by_text():
     angles = np.arange(12) * 0.1
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     vectors[3] = 0
-    found = nearest_by_text(vectors, 12)
+    found = nearest_by_text(3 * vectors)
     assert set(found[0].tolist()) == {1, 2, 4, 5, 6} and set(found[3].tolist()) == {3}
-    assert set(nearest_by_text(vectors[:4], 4)[0].tolist()) == {0}, "too few to choose among"
+    assert set(nearest_by_text(vectors[:4])[0].tolist()) == {0}, "too few to choose among"

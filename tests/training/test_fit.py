@@ -100,10 +100,17 @@ def test_a_fit_that_was_cut_short_ends_as_the_unbroken_one_and_one_that_was_over
     np.testing.assert_array_equal(scores(tmp_path / "again"), scores(tmp_path / "whole"))
 
 
+def test_varied_windows_reach_the_loop(tmp_path):
+    plain = fit(asdict(task(tmp_path, "plain", recipe=recipe(2))))
+    varied = fit(asdict(task(tmp_path, "varied", recipe=recipe(2) | {"augment": ["swap", "crop"]})))
+    assert plain["curve"] != varied["curve"] and plain["steps"] == varied["steps"]
+
+
 @pytest.mark.timeout(300)
-def test_two_ranks_end_where_one_does(tmp_path):
-    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3))))
-    together = task(tmp_path, "together", recipe=recipe(3))
+@pytest.mark.parametrize("negatives", [0, 4], ids=["all items", "four drawn"])
+def test_two_ranks_end_where_one_does(tmp_path, negatives):
+    alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3, negatives))))
+    together = task(tmp_path, "together", recipe=recipe(3, negatives))
     (tmp_path / "task.json").write_text(json.dumps(asdict(together)))
     (tmp_path / "rank.py").write_text(RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -11,8 +11,9 @@ from lakerec.models.sequence import Sequence, Shape
 from lakerec.training import keeper
 from lakerec.training.batches import WindowBatches, windows
 from lakerec.training.keeper import Keeper
-from lakerec.training.loop import Recipe, Trainer, fit_sequence
+from lakerec.training.loop import FULL_SOFTMAX_ITEMS, NEGATIVES, Recipe, Trainer, fit_sequence, recipe_of
 from lakerec.training.status import read_status
+from lakerec.training_config import TrainConfig
 
 ITEMS = 12
 SHAPE = Shape(dims=16, blocks=1, heads=2, max_length=8, dropout=0.1)
@@ -30,7 +31,7 @@ def trained(recipe, seed=1, histories=None, shape=SHAPE, **named):
     model = Sequence.fresh(shape, TrainingData(histories, ITEMS), seed)
     torch.manual_seed(seed)
     batches = WindowBatches(windows(histories.offsets, histories.items, SHAPE.max_length + 1, ITEMS), ITEMS, 32, seed)
-    return model, fit_sequence(model.network, batches, recipe, **named)
+    return model, fit_sequence(model.network, batches, recipe, seed=seed, **named)
 
 
 def keeping(folder, minutes=0.0):
@@ -50,17 +51,35 @@ def cut_at(monkeypatch, at):
     monkeypatch.setattr(Trainer, "_step", cut)
 
 
-def test_sequences_that_can_be_predicted_are():
-    model, fit = trained(Recipe(epochs=25, learning_rate=1e-2, averaging=0.9))
+@pytest.mark.parametrize("negatives", [0, 3], ids=["all items", "three drawn"])
+def test_sequences_that_can_be_predicted_are(negatives):
+    model, fit = trained(Recipe(epochs=25, learning_rate=1e-2, averaging=0.9, negatives=negatives))
     asked = Histories.from_lists([[n, (n + 1) % ITEMS] for n in range(ITEMS)])
     hits = model.score(asked).argmax(axis=1) == (np.arange(ITEMS) + 2) % ITEMS
     assert hits.mean() >= 0.9
     assert fit.curve[-1].loss < fit.curve[0].loss / 2
 
 
-def test_the_same_seed_gives_the_same_weights():
-    first, second = (trained(Recipe(epochs=2))[0].network.state_dict() for _ in range(2))
-    other = trained(Recipe(epochs=2), seed=2)[0].network.state_dict()
+def test_with_all_items_drawn_steps_are_those_of_the_full_softmax():
+    """Loss, clipping, AdamW and average, whichever way the rows are worked on."""
+    full, fit = trained(Recipe(epochs=2), shape=DRY)
+    rows, drawn = trained(Recipe(epochs=2, negatives=ITEMS), shape=DRY)
+    assert [point.loss for point in drawn.curve] == pytest.approx([point.loss for point in fit.curve], rel=1e-4)
+    for one, other in zip(rows.network.parameters(), full.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+def test_how_many_items_are_drawn_follows_from_the_catalogue_unless_told():
+    drawn = [recipe_of(TrainConfig(negatives=given), 2_000_000).negatives for given in (None, 0, 128)]
+    assert drawn == [NEGATIVES, 0, 128]
+    assert recipe_of(TrainConfig(), FULL_SOFTMAX_ITEMS).negatives == 0
+
+
+@pytest.mark.parametrize("negatives", [0, 3])
+def test_the_same_seed_gives_the_same_weights(negatives):
+    recipe = Recipe(epochs=2, negatives=negatives)
+    first, second = (trained(recipe)[0].network.state_dict() for _ in range(2))
+    other = trained(recipe, seed=2)[0].network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -79,38 +98,43 @@ def test_early_stop_keeps_the_best_epoch():
     assert torch.equal(model.network.delta, seen[0.5])
 
 
-@pytest.mark.parametrize(("at", "goes_on_from"), [(3, 0), (4, 4), (7, 4), (9, 8)])
-def test_cut_short_anywhere_it_goes_on_from_the_last_epoch_to_the_bit(tmp_path, monkeypatch, at, goes_on_from):
+@pytest.mark.parametrize(("at", "goes_on_from", "negatives"), [(3, 0, 0), (4, 4, 0), (7, 4, 0), (9, 8, 0), (9, 8, 3)])
+def test_cut_short_anywhere_it_goes_on_from_the_last_epoch_to_the_bit(tmp_path, monkeypatch, at, goes_on_from, negatives):
     """Four steps an epoch; dropout, early stop and the curve go on as if nothing had been."""
 
     def validate(network):
         return float(network.delta.sum())
 
-    whole, fit = trained(Recipe(epochs=4, patience=2), validate=validate)
+    recipe = Recipe(epochs=4, patience=2, negatives=negatives)
+    whole, fit = trained(recipe, validate=validate)
     cut_at(monkeypatch, at)
     with pytest.raises(KeyboardInterrupt):
-        trained(Recipe(epochs=4, patience=2), validate=validate, keeper=keeping(tmp_path))
+        trained(recipe, validate=validate, keeper=keeping(tmp_path))
     assert read_status(tmp_path).step == goes_on_from
-    again, resumed = trained(Recipe(epochs=4, patience=2), validate=validate, keeper=keeping(tmp_path))
+    again, resumed = trained(recipe, validate=validate, keeper=keeping(tmp_path))
     assert resumed == fit
     assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), whole.network.parameters(), strict=True))
 
 
-def test_within_a_long_epoch_it_goes_on_from_the_step_where_a_checkpoint_was_due(tmp_path, monkeypatch):
-    whole, fit = trained(Recipe(epochs=2))
+@pytest.mark.parametrize("negatives", [0, 3])
+def test_within_a_long_epoch_it_goes_on_from_the_step_where_a_checkpoint_was_due(tmp_path, monkeypatch, negatives):
+    recipe = Recipe(epochs=2, negatives=negatives)
+    whole, fit = trained(recipe)
     monkeypatch.setattr(keeper, "ASK_EVERY", 2)
     cut_at(monkeypatch, 7)
     with pytest.raises(KeyboardInterrupt):
-        trained(Recipe(epochs=2), keeper=keeping(tmp_path, minutes=1e-9))
-    again, resumed = trained(Recipe(epochs=2), keeper=keeping(tmp_path, minutes=1e-9))
+        trained(recipe, keeper=keeping(tmp_path, minutes=1e-9))
+    again, resumed = trained(recipe, keeper=keeping(tmp_path, minutes=1e-9))
     assert read_status(tmp_path).notes == ["goes on from step 6, in epoch 2"] and resumed == fit
     assert all(torch.equal(*pair) for pair in zip(again.network.parameters(), whole.network.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("negatives", [0, 3], ids=["all items", "three drawn"])
 @pytest.mark.parametrize(("micro_batch", "fits", "sizes"), [(5, 99, {5, 2, 4}), (0, 9, {8})], ids=["set", "out of memory"])
-def test_a_step_is_the_same_in_parts(tmp_path, monkeypatch, micro_batch, fits, sizes):
+def test_a_step_is_the_same_in_parts(tmp_path, monkeypatch, micro_batch, fits, sizes, negatives):
     """A memory that holds 9 windows halves 32 twice; what a try that failed left of gradients does not count."""
-    whole, seen, backward = trained(Recipe(epochs=2), shape=DRY)[0], [], Trainer._backward
+    recipe = Recipe(epochs=2, negatives=negatives)
+    whole, seen, backward = trained(recipe, shape=DRY)[0], [], Trainer._backward
 
     def small_memory(trainer, batch):
         if len(batch) > fits:
@@ -120,7 +144,7 @@ def test_a_step_is_the_same_in_parts(tmp_path, monkeypatch, micro_batch, fits, s
         return backward(trainer, batch)
 
     monkeypatch.setattr(Trainer, "_backward", small_memory)
-    parts, _ = trained(Recipe(epochs=2), shape=DRY, micro_batch=micro_batch, keeper=keeping(tmp_path))
+    parts, _ = trained(recipe, shape=DRY, micro_batch=micro_batch, keeper=keeping(tmp_path))
     assert set(seen) == sizes
     for one, other in zip(parts.network.parameters(), whole.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)

@@ -99,9 +99,21 @@ class SequenceNetwork(nn.Module):
         """Item vectors, [num_items, dims]."""
         return self.delta if self.project is None else self.project(self.text) + self.delta * self.met
 
+    def rows(self, items: Tensor, delta: Tensor) -> Tensor:
+        """Vectors of some items alone, [n, dims].
+
+        Args:
+            items: int64 [n]; delta: what was learned of them, [n, dims].
+        """
+        return delta if self.project is None else self.project(self.text[items]) + delta * self.met[items]
+
     def forward(self, items: Tensor, table: Tensor) -> Tensor:
-        """Hidden state after each event, [rows, T, dims]; ids from num_items on are padding, on the right."""
-        return self.hidden(F.embedding(items.clamp(max=self.num_items - 1), table) * (items < self.num_items).unsqueeze(-1))
+        """Hidden state after each event, [rows, T, dims].
+
+        Args:
+            items: int64 [rows, T], rows of `table`; those behind its end are padding, on the right.
+        """
+        return self.hidden(F.embedding(items.clamp(max=len(table) - 1), table) * (items < len(table)).unsqueeze(-1))
 
     def hidden(self, told: Tensor) -> Tensor:
         """The same from the events' vectors, [rows, T, dims], zero for padding."""

@@ -13,6 +13,9 @@ from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
 
 ROWS_AT_ONCE = 512
+CELLS_AT_ONCE = 32_000_000
+"""Scores worked out at a time: 128 MB."""
+VECTORS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,20 @@ def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
     Returns:
         float32 [num_items, min(dims, d)].
     """
-    present = np.linalg.norm(vectors, axis=1) > 0
+    starts = range(0, len(vectors), VECTORS_AT_ONCE)
+    present = [start + np.flatnonzero(vectors[start : start + VECTORS_AT_ONCE].any(axis=1)) for start in starts]
+    count = sum(map(len, present))
     reduced = np.zeros((len(vectors), min(dims, vectors.shape[1])), dtype=np.float32)
-    if present.any():
-        centred = vectors[present].astype(np.float64)
-        centred -= centred.mean(axis=0)
-        _, axes = np.linalg.eigh(centred.T @ centred)
-        axes = axes[:, ::-1][:, : reduced.shape[1]]
-        axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-        parts = centred @ axes
-        reduced[present] = parts / max(float(parts.std()), 1e-12)
+    if not count:
+        return reduced
+    mean = sum(vectors[rows].sum(axis=0, dtype=np.float64) for rows in present) / count
+    centred = (vectors[rows] - mean for rows in present)
+    values, axes = np.linalg.eigh(sum(part.T @ part for part in centred))
+    values, axes = values[::-1][: reduced.shape[1]], axes[:, ::-1][:, : reduced.shape[1]]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    spread = float(np.sqrt(values.clip(min=0).sum() / (count * reduced.shape[1])))
+    for rows in present:
+        reduced[rows] = (vectors[rows] - mean) @ axes / max(spread, 1e-12)
     return reduced
 
 
@@ -86,8 +93,9 @@ class Sequence:
         device = self.network.delta.device
         table = self.network.table()
         scores = np.zeros((len(histories), pad), dtype=np.float32)
-        for start in range(0, len(histories), ROWS_AT_ONCE):
-            part = histories.take(np.arange(start, min(start + ROWS_AT_ONCE, len(histories))))
+        at_once = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // pad))
+        for start in range(0, len(histories), at_once):
+            part = histories.take(np.arange(start, min(start + at_once, len(histories))))
             ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1).to(device)
             hidden = self.network(torch.from_numpy(part.padded(length, pad)).to(device), table)
             last = hidden[torch.arange(len(part), device=device), ends]

@@ -221,7 +221,7 @@ class Job:
         task = Task(
             files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
             num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
-            recipe=asdict(recipe_of(config)), validate=stop_after is None, stop_after=stop_after,
+            recipe=asdict(recipe_of(config, self.train.num_items)), validate=stop_after is None, stop_after=stop_after,
             gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
             checkpoint_minutes=config.checkpoint_minutes, relaunches=config.relaunches,
         )  # fmt: skip

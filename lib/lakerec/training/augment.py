@@ -37,21 +37,22 @@ NEAREST = 5
 ROWS_AT_ONCE = 1_000
 
 
-def nearest_by_text(vectors: np.ndarray | None, num_items: int) -> np.ndarray:
-    """The nearest other items of each, int32 [num_items, NEAREST]; an item without a text has itself.
+def nearest_by_text(vectors: np.ndarray) -> np.ndarray:
+    """The nearest other items of each by cosine, int32 [num_items, NEAREST]; an item without a text has itself.
 
     Args:
-        vectors: float32 [num_items, d], unit rows, zero where there is no text.
+        vectors: float32 [num_items, d], zero where there is no text.
     """
-    found = np.repeat(np.arange(num_items, dtype=np.int32)[:, None], NEAREST, axis=1)
-    told = np.zeros(0, dtype=int) if vectors is None else np.flatnonzero(vectors.any(axis=1))
-    if vectors is None or len(told) <= NEAREST:
+    found = np.repeat(np.arange(len(vectors), dtype=np.int32)[:, None], NEAREST, axis=1)
+    told = np.flatnonzero(vectors.any(axis=1))
+    if len(told) <= NEAREST:
         return found
+    own = vectors[told] / np.linalg.norm(vectors[told], axis=1, keepdims=True)
     for start in range(0, len(told), ROWS_AT_ONCE):
-        rows = told[start : start + ROWS_AT_ONCE]
-        cosines = vectors[rows] @ vectors[told].T
-        cosines[np.arange(len(rows)), start + np.arange(len(rows))] = -np.inf
-        found[rows] = told[top_k(cosines, NEAREST)[0]]
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(told)))
+        cosines = own[rows] @ own.T
+        cosines[np.arange(len(rows)), rows] = -np.inf
+        found[told[rows]] = told[top_k(cosines, NEAREST)[0]]
     return found
 
 

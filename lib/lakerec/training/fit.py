@@ -34,6 +34,8 @@ from lakerec.training.state import Fit, Watcher
 from lakerec.training.status import failure, leave_failure
 
 VALIDATION_K = 10
+CELLS_AT_ONCE = 32_000_000
+"""Users × items that validation holds at a time: 128 MB."""
 PARTS = ("offsets", "items", "times")
 HOW = ("files", "inputs", "output", "gpu", "checkpoints", "checkpoint_minutes", "relaunches", "micro_batch")
 """Fields of a task that say where and how, and not what comes out."""
@@ -141,21 +143,22 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         device = own_device(gpu)
         keeper = watcher or (None if spec.checkpoints is None else _keeper(spec, device, rank, ranks))
         arrays = load_file(spec.inputs)
-        vectors = arrays["vectors"] if arrays["vectors"].size else None
-        nothing = Histories.from_lists([])
+        vectors, nothing = arrays.pop("vectors"), Histories.from_lists([])
         shape = Shape(**spec.shape)
-        model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors), spec.seed)
+        model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors if vectors.size else None), spec.seed)
+        del vectors  # reduced, they are a sixth of it
         model.network.to(device)
         blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
         model.network.mark_met(items_in(blocks, spec.num_items))
         recipe = Recipe(**spec.recipe)
         batches: Batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
         if recipe.augment:
-            nearest = nearest_by_text(vectors if "swap" in recipe.augment else None, spec.num_items)
+            text = model.network.text.cpu().numpy()
+            nearest = nearest_by_text(text if "swap" in recipe.augment else text[:, :0])
             batches = Augmented(batches, recipe.augment, spec.num_items, spec.rows, spec.seed, nearest, rank, ranks)
         validate = _validator(model, holdout_in(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)
-        done = fit_sequence(model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch)
+        done = fit_sequence(model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch, spec.seed)
         if rank == 0:
             with appearing(Path(spec.output)) as folder:
                 model.save(folder)
@@ -167,16 +170,22 @@ def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:
     return Keeper(folder, device, spec.seed, rank, ranks, spec.checkpoint_minutes, 1 + spec.relaunches)
 
 
-def validation_value(model: Recommender, holdout: Holdout) -> float:
+def validation_value(model: Recommender, holdout: Holdout, num_items: int) -> float:
     """NDCG@10 of a model on the holdout."""
-    return mean_ndcg(mask_seen(model.score(holdout.histories), holdout.histories), holdout.targets, VALIDATION_K)
+    total, users = 0.0, len(holdout.histories)
+    at_once = max(1, CELLS_AT_ONCE // num_items)
+    for start in range(0, users, at_once):
+        part = holdout.take(np.arange(start, min(start + at_once, users)))
+        scores = mask_seen(model.score(part.histories), part.histories)
+        total += mean_ndcg(scores, part.targets, VALIDATION_K) * len(part.histories)
+    return total / max(1, users)
 
 
 def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork], float]:
     """Gives NDCG@10 of a network on the holdout."""
 
     def value(network: SequenceNetwork) -> float:
-        return validation_value(Sequence.of(model.shape, network), holdout)
+        return validation_value(Sequence.of(model.shape, network), holdout, network.num_items)
 
     return value
 

@@ -3,6 +3,9 @@
     batch → hidden → logits over the whole catalogue → summed cross-entropy → gradients, summed over ranks
           → ÷ targets of all ranks → clip → AdamW → averaged weights
 
+With `negatives`, logits of so many drawn items in place of the whole catalogue, and rows of the table in place of all of it
+(`lakerec.training.rows`); all ranks draw the same.
+
 Gradients are summed and divided by the targets of all ranks, so that two ranks take the step that one would take on both
 their batches; for the same reason a batch may go through the network in parts. No Spark, no petastorm: batches come from
 outside.
@@ -23,11 +26,18 @@ from lakerec.errors import TrainingError
 from lakerec.models.network import SequenceNetwork
 from lakerec.training.batches import Batches
 from lakerec.training.ranks import from_first, is_first, summed
+from lakerec.training.rows import Rows, drawn, sampled_loss
 from lakerec.training.schedule import schedule
 from lakerec.training.state import EpochResult, Fit, State, Watcher, parameters_of, put_back
 from lakerec.training_config import Augmentation, TrainConfig
 
 BF16 = "bf16"
+BETAS = (0.9, 0.98)
+"""Decay of AdamW's moments."""
+FULL_SOFTMAX_ITEMS = 50_000
+"""Size of the catalogue up to which the softmax goes over all of it, unless the config says otherwise."""
+NEGATIVES = 1024
+"""Items drawn a step beyond that."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +65,19 @@ class Recipe:
     adversarial: float = 0.0
     """Length of a step of each item's vector that raises the loss most: the loss there counts as much as the loss itself.
     0: off. Source: He et al., Adversarial personalized ranking for recommendation, SIGIR 2018, equation 5."""
+    negatives: int = 0
+    """Items drawn anew each step that the targets are told from; 0: all of the catalogue."""
 
 
-def recipe_of(config: TrainConfig) -> Recipe:
-    """How the config wants the network trained."""
+def recipe_of(config: TrainConfig, num_items: int) -> Recipe:
+    """How the config wants the network of a catalogue of so many items trained."""
+    negatives = config.negatives
+    if negatives is None:
+        negatives = NEGATIVES if num_items > FULL_SOFTMAX_ITEMS else 0
     return Recipe(
         epochs=config.epochs, patience=config.patience, learning_rate=config.learning_rate,
         weight_decay=config.weight_decay, precision=config.precision, augment=config.augment,
-        adversarial=config.adversarial,
+        adversarial=config.adversarial, negatives=negatives,
     )  # fmt: skip
 
 
@@ -77,6 +92,7 @@ def fit_sequence(
     stop_after: int | None = None,
     keeper: Watcher | None = None,
     micro_batch: int = 0,
+    seed: int = 0,
 ) -> Fit:
     """Train the network in place; it ends with the averaged weights of its best epoch (the last, without `validate`).
 
@@ -85,12 +101,13 @@ def fit_sequence(
         stop_after: epochs to run of a schedule that is `recipe.epochs` long.
         keeper: writes checkpoints, and brings one back at the beginning; None: there are none.
         micro_batch: windows that go through the network at a time; 0: all of a step's.
+        seed: of what is drawn each step, the same on all ranks.
 
     Raises:
         TrainingError: the loss or the weights are not finite, and the network holds the last good averaged weights; or
             memory does not suffice for a single window.
     """
-    trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch)
+    trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch, seed)
     if keeper is not None:
         keeper.restore(trainer.state)
     state, last = trainer.state, stop_after or recipe.epochs
@@ -111,13 +128,18 @@ class Trainer:
         validate: Validate | None,
         keeper: Watcher | None,
         micro_batch: int,
+        seed: int = 0,
     ) -> None:
         self.network, self.batches, self.recipe = network, batches, recipe
-        self.validate, self.keeper, self.micro_batch = validate, keeper, micro_batch
+        self.validate, self.keeper, self.micro_batch, self.seed = validate, keeper, micro_batch, seed
+        learned = [p for p in network.parameters() if not (recipe.negatives and p is network.delta)]
+        """What the optimizer moves as a whole."""
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98), fused=True
+            learned, recipe.learning_rate, weight_decay=recipe.weight_decay, betas=BETAS, fused=True
         )
         self.state = State(network, self.optimizer)
+        if recipe.negatives:
+            self.state.rows = Rows(network.delta, self.state.average.delta, recipe.weight_decay, BETAS)
         self.total = max(1, recipe.epochs * batches.steps_per_epoch)
 
     def epoch(self) -> None:
@@ -127,10 +149,12 @@ class Trainer:
         for batch in self.batches.epoch(state.epoch, state.done):
             state.losses.append(self._step(batch))
             state.step, state.done = state.step + 1, state.done + 1
-            _average(state.average, self.network, min(self.recipe.averaging, state.step / (state.step + 9)))
+            self._average(min(self.recipe.averaging, state.step / (state.step + 9)))
             if keeper is not None and state.done < self.batches.steps_per_epoch and keeper.due(state):
                 self._check()
                 keeper.save(state)
+        if state.rows is not None:
+            state.rows.catch_up()
         loss = self._check()
         value = self._validated()
         state.fit.curve.append(EpochResult(state.epoch, loss, value))
@@ -159,16 +183,32 @@ class Trainer:
 
     def _step(self, batch: Tensor) -> Tensor:
         """One update; gives the mean loss over the targets of all ranks."""
+        rate = self.recipe.learning_rate
+        rate *= schedule(self.state.step, self.total, self.recipe.warm_up, self.recipe.final_rate)
         for group in self.optimizer.param_groups:
-            rate = schedule(self.state.step, self.total, self.recipe.warm_up, self.recipe.final_rate)
-            group["lr"] = self.recipe.learning_rate * rate
-        totals = self._gradients(batch.to(self.network.delta.device, non_blocking=True).long())
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+            group["lr"] = rate
+        rows = self.state.rows
+        batch = batch.to(self.network.delta.device, non_blocking=True).long()
+        totals = self._gradients(batch if rows is None else self._on_rows(rows, batch))
+        parameters = [*self.optimizer.param_groups[0]["params"], *([] if rows is None else [rows.taken])]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         summed((totals, *gradients))
         torch._foreach_div_(gradients, totals[1].clamp(min=1))
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
         self.optimizer.step()
+        if rows is not None:
+            rows.step(self.state.step + 1, rate)
         return totals[0] / totals[1].clamp(min=1)
+
+    def _on_rows(self, rows: Rows, batch: Tensor) -> Tensor:
+        """Take the rows that the step needs on any rank; gives the batch by places among them."""
+        num_items, device = self.network.num_items, batch.device
+        negatives = drawn(self.seed, self.state.step, num_items, self.recipe.negatives).to(device)
+        touched = torch.zeros(num_items, dtype=torch.int32, device=device)
+        touched[negatives] = touched[batch[batch < num_items]] = 1
+        summed((touched,))
+        rows.take(torch.nonzero(touched).ravel(), negatives)
+        return torch.searchsorted(rows.items, batch)
 
     def _gradients(self, batch: Tensor) -> Tensor:
         """Gradients of this rank's summed loss, which is given with the number of its targets.
@@ -179,6 +219,8 @@ class Trainer:
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=False)
+                if self.state.rows is not None:
+                    self.state.rows.zero_grad()
                 return reduce(torch.add, [self._backward(part) for part in batch.split(rows)])
             except torch.OutOfMemoryError:
                 if rows == 1:
@@ -190,9 +232,15 @@ class Trainer:
                 self.keeper.note(f"out of memory: {rows} windows at a time from step {self.state.step} on")
 
     def _backward(self, batch: Tensor) -> Tensor:
-        """Add a part's gradients; gives its summed loss and its number of targets."""
-        real = batch[:, 1:] < self.network.num_items
-        table = self._table(batch)
+        """Add a part's gradients; gives its summed loss and its number of targets.
+
+        Args:
+            batch: rows of the table that the step works on, which is the whole one where nothing is drawn.
+        """
+        rows = self.state.rows
+        with self._precision(batch):
+            table = self.network.table() if rows is None else self.network.rows(rows.items, rows.taken)
+        real = batch[:, 1:] < len(table)
         loss = trained = self._loss(batch, real, table)
         if self.recipe.adversarial:
             (slope,) = torch.autograd.grad(loss, table, retain_graph=True)
@@ -200,15 +248,15 @@ class Trainer:
         trained.backward()
         return torch.stack([loss.detach(), real.sum().to(loss.dtype)])
 
-    def _table(self, batch: Tensor) -> Tensor:
-        with self._precision(batch):
-            return self.network.table()
-
     def _loss(self, batch: Tensor, real: Tensor, table: Tensor) -> Tensor:
-        """Summed cross-entropy of the targets that are `real`, bool [rows, T], against the whole catalogue."""
+        """Summed cross-entropy of the targets that are `real`, bool [rows, T]."""
+        rows, targets = self.state.rows, batch[:, 1:][real]
         with self._precision(batch):
-            logits = self.network(batch[:, :-1], table)[real] @ table.T
-        return F.cross_entropy(logits.float(), batch[:, 1:][real], reduction="sum")
+            hidden = self.network(batch[:, :-1], table)[real]
+            if rows is not None:
+                return sampled_loss(hidden, targets, rows.negatives, table, self.network.num_items)
+            logits = hidden @ table.T
+        return F.cross_entropy(logits.float(), targets, reduction="sum")
 
     def _precision(self, batch: Tensor) -> torch.autocast:
         return torch.autocast(batch.device.type, torch.bfloat16, enabled=self.recipe.precision == BF16)
@@ -219,7 +267,11 @@ class Trainer:
             return None
         return from_first(self.validate(self.state.average) if is_first() else 0.0, self.network.delta.device)
 
-
-@torch.no_grad()
-def _average(average: SequenceNetwork, network: SequenceNetwork, decay: float) -> None:
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        """Move the averaged weights towards what the weights are."""
+        rows, pairs = self.state.rows, zip(self.state.average.parameters(), self.network.parameters(), strict=True)
+        own = [pair for pair in pairs if rows is None or pair[1] is not self.network.delta]
+        torch._foreach_lerp_([average for average, _ in own], [weight for _, weight in own], 1 - decay)
+        if rows is not None:
+            rows.averaged(decay)

@@ -2,6 +2,7 @@
 
 weights, average, best   parameters by name; buffers follow from the task
 optimizer/<n>/<key>      AdamW's moments and step of parameter n
+rows/<key>               the same of the item table, where steps work on some of its rows only
 losses                   of the epoch's steps so far
 """
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lakerec.models.network import SequenceNetwork
+from lakerec.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class State:
 
     def __init__(self, network: SequenceNetwork, optimizer: torch.optim.Optimizer) -> None:
         self.network, self.optimizer = network, optimizer
-        self.average = copy.deepcopy(network).requires_grad_(False)
+        self.rows: Rows | None = None
+        self.average = copy.deepcopy(network, {id(buffer): buffer for buffer in network.buffers()}).requires_grad_(False)
         self.best = parameters_of(network)
         self.fit = Fit()
         self.epoch, self.done = 1, 0
@@ -75,7 +78,7 @@ class State:
             found |= {f"{kind}/{name}": parameter for name, parameter in parameters}
         for number, values in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer/{number}/{key}": value for key, value in values.items()}
-        return found
+        return found | {f"rows/{key}": value for key, value in self._rows().items()}
 
     def facts(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "done": self.done, "step": self.step, "fit": asdict(self.fit)}
@@ -91,10 +94,15 @@ class State:
             if kind == "optimizer":
                 moments.setdefault(int(rest[0]), {})[rest[1]] = value.clone()
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        for key, value in self._rows().items():
+            value.copy_(tensors[f"rows/{key}"])
         self.losses = list(tensors["losses"].to(self.network.delta.device).unbind())
         self.epoch, self.done, self.step = facts["epoch"], facts["done"], facts["step"]
         curve = [EpochResult(**point) for point in facts["fit"]["curve"]]
         self.fit = Fit(curve, facts["fit"]["best_epoch"], facts["fit"]["best_value"])
+
+    def _rows(self) -> Named:
+        return {} if self.rows is None else self.rows.tensors()
 
     def _kinds(self) -> Iterable[tuple[str, Iterable[tuple[str, Tensor]]]]:
         yield "weights", self.network.named_parameters()

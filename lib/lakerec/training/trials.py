@@ -80,7 +80,7 @@ def run_trial(argument: dict[str, Any]) -> float | None:
     vectors = arrays["vectors"] if arrays["vectors"].size else None
     model = build(trial.model, config)
     model.fit(TrainingData(histories_in(arrays, "train"), trial.num_items, vectors))
-    return validation_value(model, holdout_in(arrays))
+    return validation_value(model, holdout_in(arrays), trial.num_items)
 
 
 def lines(folder: Path, number: int) -> list[EpochResult]:
@@ -100,7 +100,7 @@ def _sequence(trial: Trial, config: TrainConfig) -> float | None:
     task = Task(
         files=trial.files, until=trial.until, inputs=trial.inputs, output=str(folder / f"model-{trial.number}"),
         num_items=trial.num_items, rows=config.batch_size, seed=config.seeds[0], shape=asdict(shape_of(config)),
-        recipe=asdict(recipe_of(config)), gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
+        recipe=asdict(recipe_of(config, trial.num_items)), gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
     )  # fmt: skip
 
     try:

@@ -222,8 +222,9 @@ class Models:
     MULT_VAE: Final = "mult_vae"
     CONTENT: Final = "content"
     SEQUENCE: Final = "sequence"
+    ATTENTION: Final = "attention"
     BLEND: Final = "blend"
-    ALL: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, BLEND)
+    ALL: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, ATTENTION, BLEND)
     DEFAULT: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, SEQUENCE, BLEND)
 
 

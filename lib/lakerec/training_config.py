@@ -40,6 +40,21 @@ class MultVaeConfig(Section):
     learning_rate: float = Field(1e-3, gt=0)
 
 
+class AttentionConfig(Section):
+    """Attention of each item over the history."""
+
+    dims: int = Field(64, ge=1, description="width of the vectors")
+    max_length: int = Field(50, ge=1, description="events of a history that it sees")
+    smoothing: float = Field(0.5, gt=0, le=1, description="1: weights of a history sum to 1; less: longer ones say more")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of the history's vectors")
+    candidates: int = Field(512, ge=2, description="items that a step tells the right ones from, drawn anew each time")
+    epochs: int = Field(16, ge=1)
+    windows: int = Field(10_000, ge=1, description="windows of histories of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(64, ge=1, description="windows a step")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest one")
+    weight_decay: float = Field(0.3, ge=0, description="AdamW's")
+
+
 Choice = Literal["half_life_days", "recent_days"]
 
 
@@ -89,6 +104,7 @@ class TrainConfig(Section):
     user_cf: UserCFConfig = UserCFConfig()
     als: AlsConfig = AlsConfig()
     mult_vae: MultVaeConfig = MultVaeConfig()
+    attention: AttentionConfig = AttentionConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     choices: dict[Choice, list[float]] = Field(

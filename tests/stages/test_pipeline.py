@@ -27,7 +27,8 @@ FITTED = [name for name in Models.ALL if name not in (Models.RECENT_POPULAR, Mod
 def whole(spark, tmp_path_factory):
     """Config and outcomes of one run of every stage, with every kind of model."""
     chosen = f"train.models=[{', '.join(FITTED)}]"
-    config = shop.config(tmp_path_factory.mktemp("shop"), chosen, "train.als.factors=8", "train.mult_vae.epochs=5")
+    short = (f"train.{name}.epochs={epochs}" for name, epochs in (("mult_vae", 5), ("attention", 2)))
+    config = shop.config(tmp_path_factory.mktemp("shop"), chosen, "train.als.factors=8", *short)
     with pytest.MonkeyPatch.context() as patch, pipeline.opened(config) as context:
         patch.setattr("lakerec.stages.evaluate.ROWS_AT_ONCE", 700)  # so that a model's lists take two appends
         yield config, context, pipeline.run(context, pipeline.ORDER)

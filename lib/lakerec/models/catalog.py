@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lakerec.columns import Models
 from lakerec.models import storage
+from lakerec.models.attention import Attention, AttentionRecipe
 from lakerec.models.autoencoder import MultVae, VaeRecipe
 from lakerec.models.blend import Blend
 from lakerec.models.content import Content
@@ -29,6 +30,7 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.MULT_VAE: MultVae,
     Models.CONTENT: Content,
     Models.SEQUENCE: Sequence,
+    Models.ATTENTION: Attention,
     Models.BLEND: Blend,
 }
 
@@ -69,6 +71,7 @@ def build(name: str, config: TrainConfig) -> Recommender:
         Models.EASE: lambda: Ease(config.regularization, config.half_life_days),
         Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
+        Models.ATTENTION: lambda: Attention(AttentionRecipe(**config.attention.model_dump()), config.seeds[0]),
     }
     return makers[name]()
 

@@ -55,6 +55,23 @@ class AttentionConfig(Section):
     weight_decay: float = Field(0.3, ge=0, description="AdamW's")
 
 
+class BehaviourConfig(Section):
+    """Whether users engage with items, and what values they give: two tasks of one network."""
+
+    rated: list[str] = Field(default_factory=lambda: ["rating"], description="types of events whose value is a rating")
+    dims: int = Field(32, ge=1, description="width of the vectors")
+    width: int = Field(64, ge=2, description="of the first layer; the second has half of it")
+    max_length: int = Field(50, ge=1, description="events of a history that the user's vector is made of")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the first layer")
+    negatives: int = Field(16, ge=1, description="items drawn for an event that the user has not met by then")
+    value_weight: float = Field(0.2, ge=0, description="of the ratings' loss, beside that of the engagement")
+    epochs: int = Field(8, ge=1)
+    events: int = Field(100_000, ge=1, description="events of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(512, ge=1, description="events a step")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest one")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+
+
 Choice = Literal["half_life_days", "recent_days"]
 
 
@@ -105,6 +122,7 @@ class TrainConfig(Section):
     als: AlsConfig = AlsConfig()
     mult_vae: MultVaeConfig = MultVaeConfig()
     attention: AttentionConfig = AttentionConfig()
+    behaviour: BehaviourConfig = BehaviourConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     choices: dict[Choice, list[float]] = Field(

@@ -61,6 +61,7 @@ def fit(name, spark, scratch):
         als={"factors": 16},
         mult_vae={"epochs": 30, "batch_size": 32, "latent": 16},
         attention={"dims": 16, "max_length": 8, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2},
+        behaviour={"dims": 16, "width": 32, "epochs": 8, "batch_size": 128, "learning_rate": 1e-2},
     )
     if name == Models.ALS:
         from lakerec.stages.factorizing import fit_als

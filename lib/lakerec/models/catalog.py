@@ -10,6 +10,7 @@ from lakerec.columns import Models
 from lakerec.models import storage
 from lakerec.models.attention import Attention, AttentionRecipe
 from lakerec.models.autoencoder import MultVae, VaeRecipe
+from lakerec.models.behaviour import Behaviour, BehaviourRecipe
 from lakerec.models.blend import Blend
 from lakerec.models.content import Content
 from lakerec.models.factors import Als
@@ -31,6 +32,7 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.CONTENT: Content,
     Models.SEQUENCE: Sequence,
     Models.ATTENTION: Attention,
+    Models.BEHAVIOUR: Behaviour,
     Models.BLEND: Blend,
 }
 
@@ -72,6 +74,9 @@ def build(name: str, config: TrainConfig) -> Recommender:
         Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
         Models.ATTENTION: lambda: Attention(AttentionRecipe(**config.attention.model_dump()), config.seeds[0]),
+        Models.BEHAVIOUR: lambda: Behaviour(
+            BehaviourRecipe(**config.behaviour.model_dump(exclude={"rated"})), config.seeds[0]
+        ),
     }
     return makers[name]()
 

@@ -3,7 +3,8 @@
     test users' history (train + valid) → model → scores → items met masked → top depth → eval/predictions, eval/metrics
 
 Slices: `all`; `cold_items` (only targets with at most five earlier events, of the users who have any) and `sparse_users`
-(at most ten events); with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t interval.
+(at most ten events); with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t interval. What
+the behaviour model says of single events is judged by `lakerec.stages.engagement`; its figures have k = 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics as MetricNames
-from lakerec.columns import Splits, Tables
+from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import InputError
 from lakerec.evaluation.intervals import interval_over_seeds
 from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
@@ -29,9 +30,10 @@ from lakerec.models.catalog import load, seeded
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
-from lakerec.stages import arrays
+from lakerec.stages import arrays, engagement
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.train import SEEDS
+from lakerec.stages.values import rated_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
@@ -59,13 +61,17 @@ def run(context: Context, inputs: Inputs) -> Result:
         context.progress.update(name, number, len(fitted))
         items, scores = lists(load(path), holdout.histories, context.config.evaluate.depth, len(ids))
         rows += _metrics(context, name, items, holdout, len(ids), cold)
+        if name == Models.BEHAVIOUR:
+            rows += engagement.figures(context, inputs, path, users, holdout, len(ids))
         if "#" not in name:
             written += _write_lists(context, name, users, ids, items, scores)
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
     _write_metrics(context, rows)
     figures = {
-        f"{row.model}_{row.metric}_at_{row.k}": row.value for row in rows if row.slice == ALL and "#" not in row.model
+        f"{row.model}_{row.metric}{f'_at_{row.k}' if row.k else ''}": row.value
+        for row in rows
+        if row.slice == ALL and "#" not in row.model
     }
     details = {"users": str(len(users)), TRAIN_RUN: trained.run_id}
     return Result(rows_in=len(users), rows_out=written, details=details, metrics=figures)
@@ -191,6 +197,7 @@ STAGE = Stage(
     run=run,
     summary="full-catalogue ranking on the test users",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX),
+    asks_for=rated_tables,
     writes=(Tables.PREDICTIONS, Tables.METRICS),
     sections=("evaluate",),
     after=("train",),

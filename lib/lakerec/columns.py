@@ -222,8 +222,12 @@ class Models:
     MULT_VAE: Final = "mult_vae"
     CONTENT: Final = "content"
     SEQUENCE: Final = "sequence"
+    ATTENTION: Final = "attention"
+    BEHAVIOUR: Final = "behaviour"
     BLEND: Final = "blend"
-    ALL: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, BLEND)
+    ALL: Final = (
+        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, ATTENTION, BEHAVIOUR, BLEND,
+    )  # fmt: skip
     DEFAULT: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, SEQUENCE, BLEND)
 
 
@@ -239,3 +243,8 @@ class Metrics:
     COVERAGE: Final = "coverage"
     PER_USER: Final = (NDCG, HIT_RATE, RECALL, PRECISION, F1, MRR)
     ALL: Final = (*PER_USER, COVERAGE)
+    """Of lists; those below are of single events."""
+    AUC: Final = "auc"
+    ACCURACY: Final = "accuracy"
+    MAE: Final = "mae"
+    RMSE: Final = "rmse"

@@ -41,6 +41,38 @@ class MultVaeConfig(Section):
     learning_rate: float = Field(1e-3, gt=0)
 
 
+class AttentionConfig(Section):
+    """Attention of each item over the history."""
+
+    dims: int = Field(64, ge=1, description="width of the vectors")
+    max_length: int = Field(50, ge=1, description="events of a history that it sees")
+    smoothing: float = Field(0.5, gt=0, le=1, description="1: weights of a history sum to 1; less: longer ones say more")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of the history's vectors")
+    candidates: int = Field(512, ge=2, description="items that a step tells the right ones from, drawn anew each time")
+    epochs: int = Field(16, ge=1)
+    windows: int = Field(10_000, ge=1, description="windows of histories of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(64, ge=1, description="windows a step")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest one")
+    weight_decay: float = Field(0.3, ge=0, description="AdamW's")
+
+
+class BehaviourConfig(Section):
+    """Whether users engage with items, and what values they give: two tasks of one network."""
+
+    rated: list[str] = Field(default_factory=lambda: ["rating"], description="types of events whose value is a rating")
+    dims: int = Field(32, ge=1, description="width of the vectors")
+    width: int = Field(64, ge=2, description="of the first layer; the second has half of it")
+    max_length: int = Field(50, ge=1, description="events of a history that the user's vector is made of")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the first layer")
+    negatives: int = Field(16, ge=1, description="items drawn for an event that the user has not met by then")
+    value_weight: float = Field(0.2, ge=0, description="of the ratings' loss, beside that of the engagement")
+    epochs: int = Field(8, ge=1)
+    events: int = Field(100_000, ge=1, description="events of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(512, ge=1, description="events a step")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest one")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+
+
 Augmentation = Literal["crop", "mask", "reorder", "swap"]
 Choice = Literal[
     "half_life_days", "recent_days", "history_half_life", "history_half_life_days", "regularization", "als.alpha",
@@ -112,6 +144,8 @@ class TrainConfig(Section):
     user_cf: UserCFConfig = UserCFConfig()
     als: AlsConfig = AlsConfig()
     mult_vae: MultVaeConfig = MultVaeConfig()
+    attention: AttentionConfig = AttentionConfig()
+    behaviour: BehaviourConfig = BehaviourConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     choices: dict[Choice, list[float]] = Field(

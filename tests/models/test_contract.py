@@ -11,7 +11,8 @@ from lakerec.models.blend import Blend
 from lakerec.models.data import DAY, Histories, TrainingData
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.topk import recommend
-from lakerec.training.batches import WindowBatches, windows
+from lakerec.models.windows import windows
+from lakerec.training.batches import WindowBatches
 from lakerec.training.loop import Recipe, fit_sequence
 from lakerec.training_config import TrainConfig
 
@@ -55,7 +56,13 @@ def data():
 
 def fit(name, spark, scratch):
     """A model fitted as the train stage fits it, but for the sequence's batches, which come from memory."""
-    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 30, "batch_size": 32, "latent": 16})
+    config = TrainConfig(
+        seeds=[3],
+        als={"factors": 16},
+        mult_vae={"epochs": 30, "batch_size": 32, "latent": 16},
+        attention={"dims": 16, "max_length": 8, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2},
+        behaviour={"dims": 16, "width": 32, "epochs": 8, "batch_size": 128, "learning_rate": 1e-2},
+    )
     if name == Models.ALS:
         from lakerec.stages.factorizing import fit_als
 

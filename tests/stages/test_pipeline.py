@@ -29,7 +29,9 @@ FITTED = [name for name in Models.ALL if name not in (Models.RECENT_POPULAR, Mod
 def whole(spark, tmp_path_factory):
     """Config and outcomes of one run of every stage, with every kind of model."""
     chosen = f"train.models=[{', '.join(FITTED)}]"
-    config = shop.config(tmp_path_factory.mktemp("shop"), chosen, "train.als.factors=8", "train.mult_vae.epochs=5")
+    short = (f"train.{name}.epochs={epochs}" for name, epochs in (("mult_vae", 5), ("attention", 2), ("behaviour", 2)))
+    rated = "train.behaviour.rated=[purchase]"
+    config = shop.config(tmp_path_factory.mktemp("shop"), chosen, "train.als.factors=8", rated, *short)
     with pytest.MonkeyPatch.context() as patch, pipeline.opened(config) as context:
         patch.setattr("lakerec.stages.evaluate.ROWS_AT_ONCE", 700)  # so that a model's lists take two appends
         yield config, context, pipeline.run(context, pipeline.ORDER)
@@ -105,6 +107,18 @@ def test_metrics_are_those_of_the_lists_in_the_table(whole):
         }
         assert found["hit_rate"] == pytest.approx(len(ranks) / len(judged))
         assert found["ndcg"] == pytest.approx(sum(1 / math.log2(rank + 1) for rank in ranks.values()) / len(judged))
+
+
+def test_the_behaviour_model_is_judged_by_single_events_too(whole):
+    """Goods are one of four kinds, and each is bought once at a time: values are 1."""
+    _, context, _ = whole
+    found = context.lake.read(Tables.METRICS).where("k = 0").collect()
+    assert {(row.model, row.slice) for row in found} == {(Models.BEHAVIOUR, "all")}
+    assert {row.metric for row in found} == {"auc", "accuracy", "mae", "rmse"}
+    judged = context.lake.read(Tables.METRICS).where("metric = 'ndcg' and model = 'behaviour' and slice = 'all'").first().n
+    for row in found:
+        assert row.ci_low <= row.value <= row.ci_high and row.n == judged
+        assert 0.5 <= row.value <= 1 if row.metric == "auc" else row.value <= 1
 
 
 def test_a_model_that_cannot_bear_the_catalogue_is_left_out(whole, monkeypatch):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from lakerec.errors import TrainingError
 from lakerec.models.data import Histories
-from lakerec.training.batches import WindowBatches, windows
+from lakerec.models.windows import windows
+from lakerec.training.batches import WindowBatches
 from lakerec.training.feed import read_windows
 
 PAD = 1000

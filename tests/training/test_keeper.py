@@ -6,8 +6,9 @@ import pytest
 from lakerec.errors import TrainingError
 from lakerec.models.data import TrainingData
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.models.windows import windows
 from lakerec.training import keeper as module
-from lakerec.training.batches import WindowBatches, windows
+from lakerec.training.batches import WindowBatches
 from lakerec.training.keeper import Keeper
 from lakerec.training.loop import Recipe, Trainer, fit_sequence
 from lakerec.training.status import read_status

@@ -8,8 +8,9 @@ import torch
 from lakerec.errors import TrainingError
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.models.windows import windows
 from lakerec.training import keeper
-from lakerec.training.batches import WindowBatches, windows
+from lakerec.training.batches import WindowBatches
 from lakerec.training.keeper import Keeper
 from lakerec.training.loop import FULL_SOFTMAX_ITEMS, NEGATIVES, Recipe, Trainer, fit_sequence, recipe_of
 from lakerec.training.status import read_status

@@ -183,7 +183,7 @@ _CONTRACTS = (
         "figures with 95 % bootstrap intervals over users",
         (RUN_ID, _key(C.MODEL, "string", "model"),
          _key(C.SLICE, "string", "all, a named part, or a seed"), _key(C.METRIC, "string", "metric"),
-         _key(C.K, "int", "length of the list"), Column(C.VALUE, "double", "mean over users"),
+         _key(C.K, "int", "length of the list; 0: of no list"), Column(C.VALUE, "double", "mean over users"),
          Column(C.CI_LOW, "double", "lower end, 95 %"), Column(C.CI_HIGH, "double", "upper end, 95 %"),
          Column(C.N, "bigint", "users (items for coverage, seeds for seeds)")),
         keys=(C.RUN_ID, C.MODEL, C.SLICE, C.METRIC, C.K),

@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from lakerec.columns import Models
 from lakerec.models import storage
+from lakerec.models.attention import Attention, AttentionRecipe
 from lakerec.models.autoencoder import MultVae, VaeRecipe
+from lakerec.models.behaviour import Behaviour, BehaviourRecipe
 from lakerec.models.blend import Blend
 from lakerec.models.compressed import KIND, CompressedSequence
 from lakerec.models.content import Content
@@ -32,6 +34,8 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.MULT_VAE: MultVae,
     Models.CONTENT: Content,
     Models.SEQUENCE: Sequence,
+    Models.ATTENTION: Attention,
+    Models.BEHAVIOUR: Behaviour,
     Models.BLEND: Blend,
     KIND: CompressedSequence,
 }
@@ -88,6 +92,10 @@ def build(name: str, config: TrainConfig) -> Recommender:
         Models.EASE: lambda: Ease(config.regularization, config.half_life_days, recency),
         Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
+        Models.ATTENTION: lambda: Attention(AttentionRecipe(**config.attention.model_dump()), config.seeds[0]),
+        Models.BEHAVIOUR: lambda: Behaviour(
+            BehaviourRecipe(**config.behaviour.model_dump(exclude={"rated"})), config.seeds[0]
+        ),
     }
     return makers[name]()
 

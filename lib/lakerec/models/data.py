@@ -142,6 +142,8 @@ class TrainingData:
     num_items: int
     item_vectors: np.ndarray | None = None
     """float32 [num_items, d], unit rows; a zero row where an item has no text."""
+    values: np.ndarray | None = None
+    """float32 [total], what each event of the histories gives its item, such as a rating; NaN where it gives nothing."""
 
 
 @dataclass(frozen=True)

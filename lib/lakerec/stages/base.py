@@ -80,6 +80,8 @@ class Stage:
     run: Callable[[Context, Inputs], Result]
     summary: str
     reads: tuple[str, ...] = ()
+    asks_for: Callable[[Config], tuple[str, ...]] | None = None
+    """Tables that it reads as well where the config wants what is made of them."""
     writes: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -140,8 +142,9 @@ def last_runs(lake: Lake) -> dict[str, Row]:
 def standing(context: Context, stage: Stage) -> Standing:
     """Compare what the stage would run on with what it last ran on."""
     lake = context.lake
-    versions = {table: lake.version(table) for table in (*stage.reads, *stage.writes)}
-    inputs = {table: version for table in stage.reads if (version := versions[table]) is not None}
+    reads = (*stage.reads, *(stage.asks_for(context.config) if stage.asks_for else ()))
+    versions = {table: lake.version(table) for table in (*reads, *stage.writes)}
+    inputs = {table: version for table in reads if (version := versions[table]) is not None}
     runs = last_runs(lake)
     before = {name: runs[name].run_id if name in runs else None for name in stage.after}
     outside = stage.fingerprint(context) if stage.fingerprint else ""

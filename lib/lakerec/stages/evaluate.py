@@ -4,7 +4,8 @@
 
 Slices: `all`; `cold_items` (only targets with at most five earlier events, of the users who have any) and `sparse_users`
 (at most ten events); `fp16` and `int8`, the sequence model with its items in that precision; with several seeds `seed_<n>`
-for each, and `seeds`, the mean over them with a 95 % t interval.
+for each, and `seeds`, the mean over them with a 95 % t interval. What the behaviour model says of single events is judged by
+`lakerec.stages.engagement`; its figures have k = 0.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from lakerec.models.compressed import PRECISIONS, compressed
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
-from lakerec.stages import arrays
+from lakerec.stages import arrays, engagement
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.train import SEEDS
+from lakerec.stages.values import rated_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
@@ -63,13 +65,17 @@ def run(context: Context, inputs: Inputs) -> Result:
         rows += _metrics(context, name, items, holdout, len(ids), cold)
         if name == Models.SEQUENCE:
             rows += _compressed(context, load(path), holdout, len(ids))
+        if name == Models.BEHAVIOUR:
+            rows += engagement.figures(context, inputs, path, users, holdout, len(ids))
         if "#" not in name:
             written += _write_lists(context, name, users, ids, items, scores)
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
     _write_metrics(context, rows)
     figures = {
-        f"{row.model}_{row.metric}_at_{row.k}": row.value for row in rows if row.slice == ALL and "#" not in row.model
+        f"{row.model}_{row.metric}{f'_at_{row.k}' if row.k else ''}": row.value
+        for row in rows
+        if row.slice == ALL and "#" not in row.model
     }
     details = {"users": str(len(users)), TRAIN_RUN: trained.run_id}
     return Result(rows_in=len(users), rows_out=written, details=details, metrics=figures)
@@ -206,6 +212,7 @@ STAGE = Stage(
     run=run,
     summary="full-catalogue ranking on the test users",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX),
+    asks_for=rated_tables,
     writes=(Tables.PREDICTIONS, Tables.METRICS),
     sections=("evaluate",),
     after=("train",),

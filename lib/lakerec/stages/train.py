@@ -36,6 +36,7 @@ from lakerec.stages import arrays
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
+from lakerec.stages.values import Values, rated_tables
 from lakerec.training.fit import VALIDATION_K, Task, fit_rank, kept_under, save_inputs
 from lakerec.training.launcher import in_this_process, launch
 from lakerec.training.loop import recipe_of
@@ -128,8 +129,13 @@ class Job:
         num_items = len(arrays.item_ids(context, inputs))
         vectors = arrays.item_vectors(context, inputs, num_items)
         train, both = (arrays.known_until(context, inputs, split) for split in (Splits.TRAIN, Splits.VALID))
-        self.train = TrainingData(train.histories, num_items, vectors)
-        self.both = TrainingData(both.histories, num_items, vectors)
+        rated = Values.read(context, inputs, self.config.behaviour.rated) if rated_tables(context.config) else None
+        self.train, self.both = (
+            TrainingData(
+                known.histories, num_items, vectors, None if rated is None else rated.of_events(known.ids, known.histories)
+            )
+            for known in (train, both)
+        )
         users = validation_users(self.config, num_items)
         self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
         version = inputs[Tables.SEQUENCES]
@@ -262,6 +268,7 @@ STAGE = Stage(
     run=run,
     summary="fit on train, choose on valid, refit for the test",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS),
+    asks_for=rated_tables,
     sections=("train",),
     makes="folder",
 )

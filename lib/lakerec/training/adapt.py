@@ -39,8 +39,8 @@ from lakerec.language.objectives import (
 )
 from lakerec.language.pooling import pooled
 from lakerec.language.vocabulary import CAUSAL, MASKED
+from lakerec.models.schedule import schedule
 from lakerec.training.ranks import appearing, joined, own_device, summed
-from lakerec.training.schedule import schedule
 
 WARM_UP, FINAL_RATE, CLIP, WEIGHT_DECAY = 0.1, 0.0, 1.0, 0.01
 CARRIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")

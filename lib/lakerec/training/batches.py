@@ -1,8 +1,6 @@
-"""Histories cut into windows, and windows dealt out as training batches.
+"""Windows of histories dealt out as training batches.
 
-    history of 7 events, windows of 4 → [0 1 2 3] [3 4 5 6]     every event but the first is a target once
-
-Windows come from memory (`windows`) or from Parquet through the feed (`lakerec.training.feed.read_windows`).
+They come from memory (`lakerec.models.windows`) or from Parquet through the feed (`lakerec.training.feed.read_windows`).
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 CELLS_AT_ONCE = 8_000_000
@@ -29,33 +26,6 @@ class Batches(Protocol):
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
         """Batches of int32 [rows, width], oldest event first, padded on the right; without the first `done` ones."""
-
-
-def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
-    """Cut histories into windows of `width` events, each beginning with the last event of the one before.
-
-    The newest window of a history is full, so that the shortest is the oldest. Histories of one event have no target and
-    give no window.
-
-    Args:
-        offsets: int64 [n + 1]; items: int [total], history i is items[offsets[i]:offsets[i + 1]].
-
-    Returns:
-        int32 [windows, width], padded on the right with `pad`.
-    """
-    lengths = np.diff(offsets)
-    step = width - 1
-    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
-    history = np.repeat(np.arange(len(lengths)), counts)
-    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
-    ends = offsets[1:][history] - from_last * step
-    starts = np.maximum(ends - width, offsets[:-1][history])
-    padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)
-    found: np.ndarray = sliding_window_view(padded, width)[starts]
-    short = np.flatnonzero(ends - starts < width)
-    beyond = np.arange(width)[None, :] >= (ends - starts)[short, None]
-    found[short] = np.where(beyond, pad, found[short])
-    return found
 
 
 def items_in(blocks: np.ndarray, num_items: int) -> np.ndarray:

@@ -24,7 +24,7 @@ import pandas as pd
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits
 from lakerec.errors import TrainingError
-from lakerec.training.batches import windows
+from lakerec.models.windows import windows
 
 # petastorm 0.13 reads through interfaces that pyarrow 14 calls old, from modules of both.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm|pyarrow")

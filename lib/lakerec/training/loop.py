@@ -24,10 +24,10 @@ from torch.nn import functional as F
 
 from lakerec.errors import TrainingError
 from lakerec.models.network import SequenceNetwork
+from lakerec.models.schedule import schedule
 from lakerec.training.batches import Batches
 from lakerec.training.ranks import from_first, is_first, summed
 from lakerec.training.rows import Rows, drawn, sampled_loss
-from lakerec.training.schedule import schedule
 from lakerec.training.state import EpochResult, Fit, State, Watcher, parameters_of, put_back
 from lakerec.training_config import Augmentation, TrainConfig
 

@@ -1,0 +1,60 @@
+"""Item vectors of a network: what language says of an item, and what behaviour adds to it.
+
+    vector [dims] = project(text vector, reduced) + learned delta, which stays zero for an item that training never met
+
+so that such an item is placed by its text alone (see `lakerec.models.network`, which learned it first).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lakerec.models.data import TrainingData
+from lakerec.models.sequence import reduce_vectors
+
+TEXT_DIMS = 64
+"""Principal components kept of the text vectors."""
+
+
+class Items(nn.Module):
+    """The table of item vectors.
+
+    Args:
+        text_dims: width of the reduced text vectors; 0: items are known by behaviour alone.
+    """
+
+    text: Tensor
+    met: Tensor
+
+    def __init__(self, num_items: int, text_dims: int, dims: int) -> None:
+        super().__init__()
+        self.register_buffer("text", torch.zeros(num_items, text_dims))
+        self.register_buffer("met", torch.zeros(num_items, 1))
+        self.project = nn.Linear(text_dims, dims, bias=False) if text_dims else None
+        self.delta = nn.Parameter(torch.randn(num_items, dims) * 0.02)
+        if self.project is not None:
+            nn.init.normal_(self.project.weight, std=0.05)
+
+    def know(self, data: TrainingData) -> None:
+        """Take over the items' texts, and which of them the histories meet."""
+        if self.project is not None and data.item_vectors is not None:
+            self.text.copy_(torch.from_numpy(reduce_vectors(data.item_vectors, self.text.shape[1])))
+        self.met[torch.from_numpy(np.unique(data.histories.items)).long()] = 1.0
+
+    def forward(self) -> Tensor:
+        """All vectors, [num_items, dims]."""
+        own = self.delta * self.met
+        return own if self.project is None else own + self.project(self.text)
+
+
+def text_dims(data: TrainingData) -> int:
+    """Width of the reduced text vectors; 0 where there are none."""
+    return 0 if data.item_vectors is None else min(TEXT_DIMS, data.item_vectors.shape[1])
+
+
+def looked_up(items: Tensor, table: Tensor) -> Tensor:
+    """Vectors of items, [.., dims]; zeros for padding, which is any id from num_items on."""
+    return F.embedding(items.clamp(max=len(table) - 1), table) * (items < len(table)).unsqueeze(-1)

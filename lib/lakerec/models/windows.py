@@ -1,0 +1,36 @@
+"""Histories cut into windows.
+
+history of 7 events, windows of 4 → [0 1 2 3] [3 4 5 6]     every event but the first is a target once
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
+    """Cut histories into windows of `width` events, each beginning with the last event of the one before.
+
+    The newest window of a history is full, so that the shortest is the oldest. Histories of one event have no target and
+    give no window.
+
+    Args:
+        offsets: int64 [n + 1]; items: int [total], history i is items[offsets[i]:offsets[i + 1]].
+
+    Returns:
+        int32 [windows, width], padded on the right with `pad`.
+    """
+    lengths = np.diff(offsets)
+    step = width - 1
+    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
+    history = np.repeat(np.arange(len(lengths)), counts)
+    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
+    ends = offsets[1:][history] - from_last * step
+    starts = np.maximum(ends - width, offsets[:-1][history])
+    padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)
+    found: np.ndarray = sliding_window_view(padded, width)[starts]
+    short = np.flatnonzero(ends - starts < width)
+    beyond = np.arange(width)[None, :] >= (ends - starts)[short, None]
+    found[short] = np.where(beyond, pad, found[short])
+    return found

@@ -47,6 +47,13 @@ Choice = Literal[
 ]  # fmt: skip
 
 
+Division = Literal["lengths", "categories"]
+
+
+def _divisions() -> list[Division]:
+    return ["lengths", "categories"]
+
+
 def _choices() -> dict[Choice, list[float]]:
     return {
         "half_life_days": [0, 7, 30], "recent_days": [1, 7, 30], "history_half_life": [0, 5, 20, 80],
@@ -75,6 +82,11 @@ class TrainConfig(Section):
     patience: int = Field(4, ge=1, description="sequence: epochs without a better validation NDCG@10")
     learning_rate: float = Field(3e-3, gt=0, description="sequence: highest learning rate")
     weight_decay: float = Field(0.01, ge=0, description="sequence: AdamW's weight decay")
+    start: Literal["scratch", "last"] = Field(
+        "scratch", description="sequence: weights that its fits begin with; last: those of the last run, where it can be"
+    )
+    replay: float = Field(1.0, ge=0, description="sequence, from last: old windows of an epoch for each with new events")
+    start_rate: float = Field(0.3, gt=0, le=1, description="sequence, from last: share of learning_rate")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="sequence: of its passes; bf16 takes less memory")
     micro_batch: int = Field(
         0, ge=0, description="sequence: windows that go through a rank's network at a time; 0: all of its part of a step"
@@ -104,6 +116,11 @@ class TrainConfig(Section):
     mult_vae: MultVaeConfig = MultVaeConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
+    slices: list[Division] = Field(
+        default_factory=_divisions,
+        description="blend: by what users are divided into slices, which get weights of their own where validation improves",
+    )
+    slice_users: int = Field(200, ge=20, description="blend: users of validation that a slice must have for that")
     choices: dict[Choice, list[float]] = Field(
         default_factory=_choices,
         description="what else these may be, chosen by validation for each model on every run",

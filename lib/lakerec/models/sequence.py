@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lakerec.models import storage
+from lakerec.models.basis import Basis
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
 
@@ -37,17 +38,7 @@ def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
     Returns:
         float32 [num_items, min(dims, d)].
     """
-    present = np.linalg.norm(vectors, axis=1) > 0
-    reduced = np.zeros((len(vectors), min(dims, vectors.shape[1])), dtype=np.float32)
-    if present.any():
-        centred = vectors[present].astype(np.float64)
-        centred -= centred.mean(axis=0)
-        _, axes = np.linalg.eigh(centred.T @ centred)
-        axes = axes[:, ::-1][:, : reduced.shape[1]]
-        axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-        parts = centred @ axes
-        reduced[present] = parts / max(float(parts.std()), 1e-12)
-    return reduced
+    return Basis.of(vectors, dims).apply(vectors)
 
 
 class Sequence:
@@ -55,8 +46,10 @@ class Sequence:
 
     name = "sequence"
 
-    def __init__(self, shape: Shape, num_items: int, text: np.ndarray | None, seed: int = 1) -> None:
-        self.shape = shape
+    def __init__(
+        self, shape: Shape, num_items: int, text: np.ndarray | None, seed: int = 1, basis: Basis | None = None
+    ) -> None:
+        self.shape, self.basis = shape, basis
         s = shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -65,14 +58,46 @@ class Sequence:
     @classmethod
     def fresh(cls, shape: Shape, data: TrainingData, seed: int) -> Sequence:
         """An untrained model for the data's catalogue."""
-        text = None if data.item_vectors is None else reduce_vectors(data.item_vectors, shape.text_dims)
-        return cls(shape, data.num_items, text, seed)
+        if data.item_vectors is None:
+            return cls(shape, data.num_items, None, seed)
+        basis = Basis.of(data.item_vectors, shape.text_dims)
+        return cls(shape, data.num_items, basis.apply(data.item_vectors), seed, basis)
+
+    @classmethod
+    def grown(cls, before: Sequence, shape: Shape, data: TrainingData, seed: int) -> Sequence:
+        """A fitted model for a catalogue that has grown since: weights and components are `before`'s, new items come behind.
+
+        A new item has a delta of zero, so it is scored from its text; the scores of the others do not change.
+
+        Args:
+            shape: as `before`'s, but for dropout.
+            data: item n of `before` is item n here; vectors of the same encoder, or none in both.
+
+        Raises:
+            ValueError: shape, number of items or vectors do not go with `before`.
+        """
+        known, basis, vectors = before.network.num_items, before.basis, data.item_vectors
+        if replace(shape, dropout=before.shape.dropout) != before.shape or data.num_items < known:
+            raise ValueError(f"{shape} of {data.num_items} items cannot go on from {before.shape} of {known}")
+        if (vectors is None) != (basis is None):
+            raise ValueError("one of the models has text vectors, the other none")
+        text = None if vectors is None or basis is None else basis.apply(vectors)
+        model = cls(shape, data.num_items, text, seed, basis)
+        weights = before.network.state_dict()
+        if text is not None:
+            model.network.met.zero_()
+        for name, own in model.network.state_dict().items():
+            if name in ("delta", "met"):
+                own[:known] = weights[name]
+            elif name != "text":
+                own.copy_(weights[name])
+        return model
 
     @classmethod
     def of(cls, shape: Shape, network: SequenceNetwork) -> Sequence:
         """A recommender around a network that exists."""
         model = cls.__new__(cls)
-        model.shape, model.network = shape, network
+        model.shape, model.network, model.basis = shape, network, None
         return model
 
     def fit(self, data: TrainingData) -> None:
@@ -96,12 +121,14 @@ class Sequence:
 
     def save(self, folder: Path) -> None:
         weights = {key: value.detach().cpu().numpy() for key, value in self.network.state_dict().items()}
+        weights |= {} if self.basis is None else self.basis.arrays()
         storage.save(folder, self.name, weights, shape=asdict(self.shape), num_items=self.network.num_items)
 
     @classmethod
     def load(cls, folder: Path) -> Sequence:
         settings, weights = storage.settings(folder), storage.arrays(folder)
+        basis = Basis.from_arrays(weights)
         text = weights["text"] if weights["text"].shape[1] else None
-        model = cls(Shape(**settings["shape"]), settings["num_items"], text)
+        model = cls(Shape(**settings["shape"]), settings["num_items"], text, basis=basis)
         model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         return model

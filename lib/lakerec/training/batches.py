@@ -43,12 +43,7 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
     Returns:
         int32 [windows, width], padded on the right with `pad`.
     """
-    lengths = np.diff(offsets)
-    step = width - 1
-    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
-    history = np.repeat(np.arange(len(lengths)), counts)
-    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
-    ends = offsets[1:][history] - from_last * step
+    history, ends = _ends(offsets, width)
     starts = np.maximum(ends - width, offsets[:-1][history])
     padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)
     found: np.ndarray = sliding_window_view(padded, width)[starts]
@@ -56,6 +51,27 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
     beyond = np.arange(width)[None, :] >= (ends - starts)[short, None]
     found[short] = np.where(beyond, pad, found[short])
     return found
+
+
+def hold_new(offsets: np.ndarray, width: int, seen: np.ndarray) -> np.ndarray:
+    """Which windows have a target that is not among the first `seen` events of its history, bool [windows].
+
+    Args:
+        seen: int [n], events of each history that an earlier fit learned from.
+    """
+    history, ends = _ends(offsets, width)
+    found: np.ndarray = ends - offsets[:-1][history] > seen[history]
+    return found
+
+
+def _ends(offsets: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The history of each window, and the place behind its last event; int64 [windows]."""
+    lengths = np.diff(offsets)
+    step = width - 1
+    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
+    history = np.repeat(np.arange(len(lengths)), counts)
+    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
+    return history, offsets[1:][history] - from_last * step
 
 
 def items_in(blocks: np.ndarray, num_items: int) -> np.ndarray:
@@ -70,22 +86,38 @@ class WindowBatches:
     """Windows in an order that depends on (seed, epoch) only.
 
     Every rank knows the whole order and takes its own rows of each batch: all have the same number of steps, every window
-    is seen once an epoch, and the batches of N ranks together are the batch of one.
+    is seen once an epoch, and the batches of N ranks together are the batch of one. With `new`, an epoch has the new windows
+    and so many of the others, drawn anew each time (experience replay: Rolnick et al., NeurIPS 2019).
 
     Args:
         blocks: int32 [windows, width], in memory or mapped from a file; torch wants it writable, nothing writes.
         pad: an id that is no item.
         rows: windows a step, over all ranks together.
+        new: bool [windows]; None: all are.
+        replay: old windows of an epoch for each new one, as far as there are any.
     """
 
-    def __init__(self, blocks: np.ndarray, pad: int, rows: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        blocks: np.ndarray,
+        pad: int,
+        rows: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        new: np.ndarray | None = None,
+        replay: float = 1.0,
+    ) -> None:
         self._blocks, self._pad, self._rows, self._seed = torch.from_numpy(blocks), pad, rows, seed
         self._rank, self._ranks = rank, ranks
-        self.steps_per_epoch = -(-len(blocks) // rows)
+        self._new = np.arange(len(blocks)) if new is None else np.flatnonzero(new)
+        self._old = np.zeros(0, np.int64) if new is None else np.flatnonzero(~new)
+        self._replayed = min(len(self._old), round(replay * len(self._new)))
+        self.steps_per_epoch = -(-(len(self._new) + self._replayed) // rows)
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
         """This rank's part of each batch; one row of padding where nothing is left for it."""
-        order = np.random.default_rng((self._seed, number)).permutation(len(self._blocks))
+        order = self._order(number)
         nothing = torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int32)
         for start in range(done, self.steps_per_epoch, STEPS_AT_ONCE):
             steps = range(start, min(start + STEPS_AT_ONCE, self.steps_per_epoch))
@@ -93,3 +125,11 @@ class WindowBatches:
             together = self._blocks.index_select(0, torch.from_numpy(np.concatenate(own)))
             for batch in together.split([len(rows) for rows in own]):
                 yield batch if len(batch) else nothing
+
+    def _order(self, number: int) -> np.ndarray:
+        """Windows of an epoch, int64."""
+        chance = np.random.default_rng((self._seed, number))
+        if not self._replayed:
+            return chance.permutation(self._new)
+        replayed = chance.choice(self._old, self._replayed, replace=False)
+        return chance.permutation(np.concatenate([self._new, replayed]))

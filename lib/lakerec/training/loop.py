@@ -71,6 +71,7 @@ def fit_sequence(
     stop_after: int | None = None,
     keeper: Watcher | None = None,
     micro_batch: int = 0,
+    fitted: bool = False,
 ) -> Fit:
     """Train the network in place; it ends with the averaged weights of its best epoch (the last, without `validate`).
 
@@ -79,6 +80,7 @@ def fit_sequence(
         stop_after: epochs to run of a schedule that is `recipe.epochs` long.
         keeper: writes checkpoints, and brings one back at the beginning; None: there are none.
         micro_batch: windows that go through the network at a time; 0: all of a step's.
+        fitted: the network was fitted before, and its weights stay where no epoch validates better: they are epoch 0.
 
     Raises:
         TrainingError: the loss or the weights are not finite, and the network holds the last good averaged weights; or
@@ -87,7 +89,10 @@ def fit_sequence(
     trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch)
     if keeper is not None:
         keeper.restore(trainer.state)
-    state, last = trainer.state, stop_after or recipe.epochs
+    if fitted and trainer.state.step == 0:
+        trainer.look()
+    state, last = trainer.state, recipe.epochs if stop_after is None else stop_after
+    last = last if batches.steps_per_epoch else 0
     while state.epoch <= last and state.epoch - 1 - state.fit.best_epoch < recipe.patience:
         trainer.epoch()
     put_back(network, state.best)
@@ -113,6 +118,10 @@ class Trainer:
         )
         self.state = State(network, self.optimizer)
         self.total = max(1, recipe.epochs * batches.steps_per_epoch)
+
+    def look(self) -> None:
+        """Validate the network as it is."""
+        self.state.fit.best_value = self.state.fit.start_value = self._validated()
 
     def epoch(self) -> None:
         """The rest of the epoch under way, its point of the curve, and a checkpoint."""

@@ -87,6 +87,8 @@ def made(**changed: Any) -> ReportData:
         "chosen": "blend",
         "promotion": {"promoted": False, "model": "blend", "version": "2", "reasons": ["0.1200 is not above 0.1300"]},
         "weights": {"ease": 0.5, "sequence": 1.0, "content": 0.0},
+        "slices": [{"slices": NASTY, "name": NASTY, "users": 250, "common": 0.1, "own": 0.12, "error": 0.005, "kept": True}],
+        "start": "goes on from train-1",
         "curves": {"sequence": [{"epoch": 1, "loss": 3.0, "value": 0.1}, {"epoch": 2, "loss": 2.0, "value": 0.12}]},
         "figures": {"users": "1,234"},
         "stages": [

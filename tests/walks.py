@@ -25,13 +25,20 @@ STEPS = 4
 def task(folder: Path, output: str, dropout: float = 0.0, users: int = 60, **changed: Any) -> Task:
     """Write the walks into the folder; their last step is valid."""
     walks = [[(start + step) % ITEMS for step in range(8)] for start in range(users)]
-    rows: dict[str, list[Any]] = {"items": [], "past": [], "split": [], "next_split": []}
-    for walk in walks:
+    rows: dict[str, list[Any]] = {"user": [], "items": [], "past": [], "split": [], "next_split": []}
+    for user, walk in enumerate(walks):
+        rows["user"] += [user, user]
         rows["items"] += [walk[:-1], walk[-1:]]
         rows["past"] += [[], walk[:-1]]
         rows["split"] += ["train", "valid"]
         rows["next_split"] += ["valid", None]
-    types = {"items": pa.list_(pa.int32()), "past": pa.list_(pa.int32()), "split": pa.string(), "next_split": pa.string()}
+    types = {
+        "user": pa.int32(),
+        "items": pa.list_(pa.int32()),
+        "past": pa.list_(pa.int32()),
+        "split": pa.string(),
+        "next_split": pa.string(),
+    }
     path = folder / "sequences.parquet"
     pq.write_table(pa.table({name: pa.array(rows[name], kind) for name, kind in types.items()}), path, row_group_size=50)
     holdout = Holdout(

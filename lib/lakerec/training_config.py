@@ -80,6 +80,13 @@ Choice = Literal[
 ]  # fmt: skip
 
 
+Division = Literal["lengths", "categories"]
+
+
+def _divisions() -> list[Division]:
+    return ["lengths", "categories"]
+
+
 def _choices() -> dict[Choice, list[float]]:
     return {
         "half_life_days": [0, 7, 30], "recent_days": [1, 7, 30], "history_half_life": [0, 5, 20, 80],
@@ -111,6 +118,11 @@ class TrainConfig(Section):
     negatives: int | None = Field(
         None, ge=0, description="sequence: items drawn a step that its softmax goes over; 0: all; null: all of up to 50,000"
     )
+    start: Literal["scratch", "last"] = Field(
+        "scratch", description="sequence: weights that its fits begin with; last: those of the last run, where it can be"
+    )
+    replay: float = Field(1.0, ge=0, description="sequence, from last: old windows of an epoch for each with new events")
+    start_rate: float = Field(0.3, gt=0, le=1, description="sequence, from last: share of learning_rate")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="sequence: of its passes; bf16 takes less memory")
     micro_batch: int = Field(
         0, ge=0, description="sequence: windows that go through a rank's network at a time; 0: all of its part of a step"
@@ -148,6 +160,11 @@ class TrainConfig(Section):
     behaviour: BehaviourConfig = BehaviourConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
+    slices: list[Division] = Field(
+        default_factory=_divisions,
+        description="blend: by what users are divided into slices, which get weights of their own where validation improves",
+    )
+    slice_users: int = Field(200, ge=20, description="blend: users of validation that a slice must have for that")
     choices: dict[Choice, list[float]] = Field(
         default_factory=_choices,
         description="what else these may be, chosen by validation for each model on every run",

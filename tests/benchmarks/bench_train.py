@@ -30,9 +30,10 @@ from lakerec.models.catalog import shape_of
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.sequence import Sequence
+from lakerec.models.windows import windows
 from lakerec.stages import arrays, pipeline
 from lakerec.stages.train import validation_users
-from lakerec.training.batches import WindowBatches, items_in, windows
+from lakerec.training.batches import WindowBatches, items_in
 from lakerec.training.fit import validation_value
 from lakerec.training.loop import fit_sequence, recipe_of
 

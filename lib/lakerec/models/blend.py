@@ -6,20 +6,25 @@ A blend on disk names its members' folders: `save` puts them inside its own, `sa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lakerec.models import storage
+from lakerec.models import slices, storage
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.protocol import Recommender
-from lakerec.models.ranking import mask_seen, mean_ndcg
+from lakerec.models.ranking import mask_seen, user_ndcg
+from lakerec.models.slices import Division
 
 GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 """Weights tried for one member while the others stay."""
 ROUNDS = 3
 FOLDS = 2
+
+Weights = dict[str, float]
+"""Of members, by name."""
 
 
 def standardise(scores: np.ndarray) -> np.ndarray:
@@ -29,15 +34,17 @@ def standardise(scores: np.ndarray) -> np.ndarray:
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
 
 
-def fit_weights(scores: Mapping[str, np.ndarray], holdout: Holdout, first: str, k: int = 10) -> dict[str, float]:
-    """Weights by coordinate ascent on NDCG@k, beginning with `first` alone.
+def fit_weights(
+    scores: Mapping[str, np.ndarray], holdout: Holdout, first: str, k: int = 10, begin: Weights | None = None
+) -> Weights:
+    """Weights by coordinate ascent on NDCG@k, beginning with `begin`, or with `first` alone.
 
     A weight moves only when that improves the validation value, so a member that does not help keeps 0.
 
     Args:
         scores: standardised scores of each member for the holdout's histories, float32 [n, num_items].
     """
-    weights = {name: float(name == first) for name in scores}
+    weights = dict(begin or {name: float(name == first) for name in scores})
     best = blended_value(scores, weights, holdout, k)
     for _ in range(ROUNDS):
         before = best
@@ -57,39 +64,100 @@ def cross_fitted_value(scores: Mapping[str, np.ndarray], holdout: Holdout, first
 
     What the weights reach on the users they were fitted on flatters a blend beside models that saw none of them.
     """
-    total = 0.0
-    fold = np.arange(len(holdout.histories)) % FOLDS
-    for own in range(min(FOLDS, len(fold))):
-        judged = np.flatnonzero(fold == own)
-        others = np.flatnonzero(fold != own) if len(fold) > 1 else judged
-        weights = fit_weights({name: value[others] for name, value in scores.items()}, holdout.take(others), first, k)
-        value = blended_value({name: value[judged] for name, value in scores.items()}, weights, holdout.take(judged), k)
-        total += value * len(judged) / len(fold)
-    return total
+    return float(CrossFit(scores, holdout, first, k).common.mean())
+
+
+class CrossFit:
+    """Values of users by weights that were fitted on others."""
+
+    def __init__(self, scores: Mapping[str, np.ndarray], holdout: Holdout, first: str, k: int = 10) -> None:
+        self.scores, self.holdout, self.first, self.k = scores, holdout, first, k
+        self.fold = np.arange(len(holdout.histories)) % FOLDS
+        self.common = np.zeros(len(self.fold))
+        """NDCG@k of each user by weights of all users in the other folds, float [n]."""
+        self.of_fold: list[Weights] = []
+        """The weights that judged each fold."""
+        for judged, others in self._folds(np.arange(len(self.fold))):
+            self.of_fold.append(self.weights(others if len(others) else judged))
+            self.common[judged] = self._values(judged, self.of_fold[-1])
+
+    def own(self, users: np.ndarray) -> np.ndarray:
+        """NDCG@k of these users by weights of theirs in the other folds, which begin with the common ones; float [users]."""
+        found = np.zeros(len(self.fold))
+        for (judged, others), begin in zip(self._folds(users), self.of_fold, strict=True):
+            found[judged] = self._values(judged, self.weights(others, begin) if len(others) else begin)
+        return found[users]
+
+    def weights(self, users: np.ndarray, begin: Weights | None = None) -> Weights:
+        """Fitted on these users; see `fit_weights`."""
+        return fit_weights(self._scores(users), self.holdout.take(users), self.first, self.k, begin)
+
+    def _folds(self, users: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each fold, those of the users who are in it and the others."""
+        for own in range(FOLDS):
+            yield users[self.fold[users] == own], users[self.fold[users] != own]
+
+    def _values(self, users: np.ndarray, weights: Weights) -> np.ndarray:
+        return user_values(self._scores(users), weights, self.holdout.take(users), self.k) if len(users) else np.zeros(0)
+
+    def _scores(self, users: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value[users] for name, value in self.scores.items()}
 
 
 def blended_value(scores: Mapping[str, np.ndarray], weights: Mapping[str, float], holdout: Holdout, k: int = 10) -> float:
     """NDCG@k on the holdout of standardised scores, summed by weight."""
+    return float(user_values(scores, weights, holdout, k).mean())
+
+
+def user_values(scores: Mapping[str, np.ndarray], weights: Mapping[str, float], holdout: Holdout, k: int) -> np.ndarray:
+    """The same of each user, float [n]."""
     total = sum(weight * scores[name] for name, weight in weights.items() if weight)
-    return mean_ndcg(mask_seen(np.array(total), holdout.histories), holdout.targets, k)
+    return user_ndcg(mask_seen(np.array(total), holdout.histories), holdout.targets, k)
+
+
+@dataclass(frozen=True)
+class Tailored:
+    """Weights for the histories of one slice."""
+
+    division: Division
+    slice: int
+    """Number of the slice in the division."""
+    weights: Weights
 
 
 class Blend:
-    """Sum of the members' standardised scores by weight."""
+    """Sum of the members' standardised scores by weight; a history of a slice with weights of its own is scored by these.
+
+    Args:
+        own: such slices; of several that a history is in, the first one counts.
+    """
 
     name = "blend"
 
-    def __init__(self, members: Sequence[Recommender], weights: Mapping[str, float]) -> None:
-        self.members = [member for member in members if weights.get(member.name)]
-        self.weights = {member.name: weights[member.name] for member in self.members}
+    def __init__(self, members: Sequence[Recommender], weights: Mapping[str, float], own: Sequence[Tailored] = ()) -> None:
+        used = [weights, *(each.weights for each in own)]
+        self.members = [member for member in members if any(each.get(member.name) for each in used)]
+        self.weights = {member.name: weights.get(member.name, 0.0) for member in self.members}
+        self.own = list(own)
 
     def fit(self, data: TrainingData) -> None:
         """Not here: its members are fitted each for itself, its weights by `fit_weights`."""
         raise TypeError("a blend is made of fitted members and of weights from fit_weights")
 
     def score(self, histories: Histories) -> np.ndarray:
-        parts = [self.weights[member.name] * standardise(member.score(histories)) for member in self.members]
+        weights = self._weights(histories)
+        parts = [weights[:, [place]] * standardise(member.score(histories)) for place, member in enumerate(self.members)]
         return np.sum(parts, axis=0, dtype=np.float32)
+
+    def _weights(self, histories: Histories) -> np.ndarray:
+        """Of each member for each history, float32 [n, members]."""
+        found = np.tile([self.weights[member.name] for member in self.members], (len(histories), 1)).astype(np.float32)
+        free = np.ones(len(histories), dtype=bool)
+        for own in self.own:
+            rows = free & (own.division.of(histories) == own.slice)
+            found[rows] = [own.weights.get(member.name, 0.0) for member in self.members]
+            free &= ~rows
+        return found
 
     def save(self, folder: Path) -> None:
         for member in self.members:
@@ -100,12 +168,16 @@ class Blend:
         """Write the weights, and each member's place as a path relative to `folder`; members are left where they are."""
         folder.mkdir(parents=True, exist_ok=True)
         members = {member.name: places[member.name] for member in self.members}
-        text = json.dumps({"model": self.name, "weights": self.weights, "members": members}, indent=1)
-        (folder / storage.SETTINGS).write_text(text, encoding="utf-8")
+        divisions = {own.division.kind: slices.settings(own.division) for own in self.own}
+        own = [{"kind": own.division.kind, "slice": own.slice, "weights": own.weights} for own in self.own]
+        whole = {"model": self.name, "weights": self.weights, "members": members, "divisions": divisions, "own": own}
+        (folder / storage.SETTINGS).write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Blend:
         from lakerec.models.catalog import load
 
-        settings = storage.settings(folder)
-        return cls([load(folder / place) for place in settings["members"].values()], settings["weights"])
+        found = storage.settings(folder)
+        divisions = {kind: slices.from_settings(each) for kind, each in found.get("divisions", {}).items()}
+        own = [Tailored(divisions[each["kind"]], each["slice"], each["weights"]) for each in found.get("own", [])]
+        return cls([load(folder / place) for place in found["members"].values()], found["weights"], own)

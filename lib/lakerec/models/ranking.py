@@ -18,7 +18,12 @@ def mask_seen(scores: np.ndarray, histories: Histories) -> np.ndarray:
 
 
 def mean_ndcg(scores: np.ndarray, targets: Histories, k: int) -> float:
-    """Mean NDCG@k over users; the ideal list holds min(k, targets) hits.
+    """Mean of `user_ndcg`."""
+    return float(user_ndcg(scores, targets, k).mean())
+
+
+def user_ndcg(scores: np.ndarray, targets: Histories, k: int) -> np.ndarray:
+    """NDCG@k of each user, float [n]; the ideal list holds min(k, targets) hits.
 
     Equal scores rank in the order of their index, as `top_k` shows them: a model that scores all items alike gains nothing.
 
@@ -40,4 +45,5 @@ def mean_ndcg(scores: np.ndarray, targets: Histories, k: int) -> float:
         gain[part] = np.where((rank <= k) & np.isfinite(wanted[part]), 1 / np.log2(rank + 1), 0.0)
     ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
     per_user = np.bincount(rows, weights=gain, minlength=len(targets))
-    return float((per_user / ideal[np.minimum(targets.lengths, k) - 1]).mean())
+    found: np.ndarray = per_user / ideal[np.minimum(targets.lengths, k) - 1]
+    return found

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lakerec.models import storage
+from lakerec.models.basis import Basis
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
 
 ROWS_AT_ONCE = 512
 CELLS_AT_ONCE = 32_000_000
 """Scores worked out at a time: 128 MB."""
-VECTORS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,7 @@ def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
     Returns:
         float32 [num_items, min(dims, d)].
     """
-    starts = range(0, len(vectors), VECTORS_AT_ONCE)
-    present = [start + np.flatnonzero(vectors[start : start + VECTORS_AT_ONCE].any(axis=1)) for start in starts]
-    count = sum(map(len, present))
-    reduced = np.zeros((len(vectors), min(dims, vectors.shape[1])), dtype=np.float32)
-    if not count:
-        return reduced
-    mean = sum(vectors[rows].sum(axis=0, dtype=np.float64) for rows in present) / count
-    centred = (vectors[rows] - mean for rows in present)
-    values, axes = np.linalg.eigh(sum(part.T @ part for part in centred))
-    values, axes = values[::-1][: reduced.shape[1]], axes[:, ::-1][:, : reduced.shape[1]]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    spread = float(np.sqrt(values.clip(min=0).sum() / (count * reduced.shape[1])))
-    for rows in present:
-        reduced[rows] = (vectors[rows] - mean) @ axes / max(spread, 1e-12)
-    return reduced
+    return Basis.of(vectors, dims).apply(vectors)
 
 
 class Sequence:
@@ -62,8 +48,10 @@ class Sequence:
 
     name = "sequence"
 
-    def __init__(self, shape: Shape, num_items: int, text: np.ndarray | None, seed: int = 1) -> None:
-        self.shape = shape
+    def __init__(
+        self, shape: Shape, num_items: int, text: np.ndarray | None, seed: int = 1, basis: Basis | None = None
+    ) -> None:
+        self.shape, self.basis = shape, basis
         s = shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -72,14 +60,46 @@ class Sequence:
     @classmethod
     def fresh(cls, shape: Shape, data: TrainingData, seed: int) -> Sequence:
         """An untrained model for the data's catalogue."""
-        text = None if data.item_vectors is None else reduce_vectors(data.item_vectors, shape.text_dims)
-        return cls(shape, data.num_items, text, seed)
+        if data.item_vectors is None:
+            return cls(shape, data.num_items, None, seed)
+        basis = Basis.of(data.item_vectors, shape.text_dims)
+        return cls(shape, data.num_items, basis.apply(data.item_vectors), seed, basis)
+
+    @classmethod
+    def grown(cls, before: Sequence, shape: Shape, data: TrainingData, seed: int) -> Sequence:
+        """A fitted model for a catalogue that has grown since: weights and components are `before`'s, new items come behind.
+
+        A new item has a delta of zero, so it is scored from its text; the scores of the others do not change.
+
+        Args:
+            shape: as `before`'s, but for dropout.
+            data: item n of `before` is item n here; vectors of the same encoder, or none in both.
+
+        Raises:
+            ValueError: shape, number of items or vectors do not go with `before`.
+        """
+        known, basis, vectors = before.network.num_items, before.basis, data.item_vectors
+        if replace(shape, dropout=before.shape.dropout) != before.shape or data.num_items < known:
+            raise ValueError(f"{shape} of {data.num_items} items cannot go on from {before.shape} of {known}")
+        if (vectors is None) != (basis is None):
+            raise ValueError("one of the models has text vectors, the other none")
+        text = None if vectors is None or basis is None else basis.apply(vectors)
+        model = cls(shape, data.num_items, text, seed, basis)
+        weights = before.network.state_dict()
+        if text is not None:
+            model.network.met.zero_()
+        for name, own in model.network.state_dict().items():
+            if name in ("delta", "met"):
+                own[:known] = weights[name]
+            elif name != "text":
+                own.copy_(weights[name])
+        return model
 
     @classmethod
     def of(cls, shape: Shape, network: SequenceNetwork) -> Sequence:
         """A recommender around a network that exists."""
         model = cls.__new__(cls)
-        model.shape, model.network = shape, network
+        model.shape, model.network, model.basis = shape, network, None
         return model
 
     def fit(self, data: TrainingData) -> None:
@@ -104,12 +124,14 @@ class Sequence:
 
     def save(self, folder: Path) -> None:
         weights = {key: value.detach().cpu().numpy() for key, value in self.network.state_dict().items()}
+        weights |= {} if self.basis is None else self.basis.arrays()
         storage.save(folder, self.name, weights, shape=asdict(self.shape), num_items=self.network.num_items)
 
     @classmethod
     def load(cls, folder: Path) -> Sequence:
         settings, weights = storage.settings(folder), storage.arrays(folder)
+        basis = Basis.from_arrays(weights)
         text = weights["text"] if weights["text"].shape[1] else None
-        model = cls(Shape(**settings["shape"]), settings["num_items"], text)
+        model = cls(Shape(**settings["shape"]), settings["num_items"], text, basis=basis)
         model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         return model

@@ -21,12 +21,7 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
     Returns:
         int32 [windows, width], padded on the right with `pad`.
     """
-    lengths = np.diff(offsets)
-    step = width - 1
-    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
-    history = np.repeat(np.arange(len(lengths)), counts)
-    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
-    ends = offsets[1:][history] - from_last * step
+    history, ends = _ends(offsets, width)
     starts = np.maximum(ends - width, offsets[:-1][history])
     padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)
     found: np.ndarray = sliding_window_view(padded, width)[starts]
@@ -34,3 +29,24 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
     beyond = np.arange(width)[None, :] >= (ends - starts)[short, None]
     found[short] = np.where(beyond, pad, found[short])
     return found
+
+
+def hold_new(offsets: np.ndarray, width: int, seen: np.ndarray) -> np.ndarray:
+    """Which windows have a target that is not among the first `seen` events of its history, bool [windows].
+
+    Args:
+        seen: int [n], events of each history that an earlier fit learned from.
+    """
+    history, ends = _ends(offsets, width)
+    found: np.ndarray = ends - offsets[:-1][history] > seen[history]
+    return found
+
+
+def _ends(offsets: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The history of each window, and the place behind its last event; int64 [windows]."""
+    lengths = np.diff(offsets)
+    step = width - 1
+    counts = np.where(lengths > 1, -(-(lengths - 1) // step), 0)
+    history = np.repeat(np.arange(len(lengths)), counts)
+    from_last = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(counts.sum())
+    return history, offsets[1:][history] - from_last * step

@@ -48,6 +48,10 @@ class ReportData:
     bots_looked_for: bool = True
     settings: dict[str, float] = field(default_factory=dict)
     """What validation chose, by model and key."""
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    """Slices of users that the blend tried weights of their own for: slices, name, users, common, own, error, kept."""
+    start: str = ""
+    """What the sequence model's fits began with; empty where there is none."""
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
     language: Any = None

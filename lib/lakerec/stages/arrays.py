@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +70,28 @@ def descriptions(context: Context, inputs: Inputs) -> tuple[list[str], list[list
 
 def known_until(context: Context, inputs: Inputs, until: str) -> Users:
     """Every user's history up to and including a split, ordered by user index."""
-    sequences = _sequences(context, inputs)
-    order = {name: place for place, name in enumerate(Splits.ALL)}
-    allowed = list(Splits.ALL[: order[until] + 1])
+    return _users(rows_until(context, inputs, until), F.col(C.ITEMS), F.col(C.TIMES))
+
+
+def rows_until(context: Context, inputs: Inputs, until: str) -> DataFrame:
+    """The same as rows: user_id, user, items, times."""
+    allowed = splits_until(until)
     is_last = F.col(C.SPLIT).isin(allowed) & (F.col(C.NEXT_SPLIT).isNull() | ~F.col(C.NEXT_SPLIT).isin(allowed))
-    return _users(sequences.where(is_last), F.concat(C.PAST, C.ITEMS), F.concat(C.PAST_TIMES, C.TIMES))
+    whole = (F.concat(C.PAST, C.ITEMS).alias(C.ITEMS), F.concat(C.PAST_TIMES, C.TIMES).alias(C.TIMES))
+    return sequences(context, inputs).where(is_last).select(C.USER_ID, C.USER, *whole)
+
+
+def splits_until(until: str) -> list[str]:
+    """A split and those before it."""
+    return list(Splits.ALL[: Splits.ALL.index(until) + 1])
+
+
+def digest(version: int, histories: Histories) -> str:
+    """Of histories and the version of gold/sequences that they are of, whose numbers begin anew with a new table."""
+    found = hashlib.sha256(str(version).encode())
+    for part in (histories.offsets, histories.items, histories.times):
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()[:16]
 
 
 def holdout(context: Context, inputs: Inputs, split: str, most: int | None = None) -> tuple[np.ndarray, Holdout]:
@@ -85,7 +103,7 @@ def holdout(context: Context, inputs: Inputs, split: str, most: int | None = Non
     Raises:
         EmptyDataError: nobody has such a target.
     """
-    rows = _sequences(context, inputs).where(F.col(C.SPLIT) == split)
+    rows = sequences(context, inputs).where(F.col(C.SPLIT) == split)
     if most is not None:
         rows = rows.orderBy(F.xxhash64(C.USER_ID), C.USER_ID).limit(most)
     rows = rows.localCheckpoint() if most is not None else rows
@@ -99,7 +117,8 @@ def holdout(context: Context, inputs: Inputs, split: str, most: int | None = Non
     return before.ids[kept], found
 
 
-def _sequences(context: Context, inputs: Inputs) -> DataFrame:
+def sequences(context: Context, inputs: Inputs) -> DataFrame:
+    """Rows of gold/sequences."""
     return context.lake.read(Tables.SEQUENCES, inputs.get(Tables.SEQUENCES))
 
 

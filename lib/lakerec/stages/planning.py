@@ -13,7 +13,7 @@ from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.language.files import resolve_model
 from lakerec.language.tokens import chunks, load_tokenizer, prompted
-from lakerec.stages import embed, pipeline
+from lakerec.stages import embed, pipeline, starting, train
 from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context
 from lakerec.stages.encoding import TOKENS_PER_SECOND, pending
@@ -31,6 +31,8 @@ def plan(config: Config) -> dict[str, Any]:
             moved = [name for name in upstream if name in pipeline.feeders(stage)]
             why = f"after {', '.join(moved)}" if moved and not now.due else now.why
             due = now.due or bool(moved)
+            if due and stage.name == train.STAGE.name and (start := starting.told(context)):
+                why = f"{why}; sequence {start}"
             upstream += [stage.name] if due else []
             rows = {table: context.lake.read(table, version).count() for table, version in now.inputs.items()} if due else {}
             steps.append({"stage": stage.name, "due": due, "why": why, "rows": rows})

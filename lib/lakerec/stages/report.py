@@ -74,6 +74,8 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
         settings=json.loads(trained.get("settings", "{}")),
+        slices=json.loads(trained.get("slices", "[]")),
+        start=json.loads(trained.get("start", "{}")).get("told", ""),
         curves=json.loads(trained["curves"]),
         figures=_figures(context, inputs, rows, page),
         stages=list(rows.values()),

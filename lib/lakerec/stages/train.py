@@ -1,8 +1,10 @@
 """Fit every recommender: on train with validation to choose, then on train + valid for the test.
 
     simple models   fit(train), each of train.choices → best validation NDCG@10 → fit(train + valid); als by Spark's MLlib
-    sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed
-    blend           weights on the validation scores of the models fitted on train; members are the refitted ones
+    sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed;
+                    with train.start: last both go on from the last run's (see `lakerec.stages.starting`)
+    blend           weights on the validation scores of the models fitted on train, and of slices of users where these gain;
+                    members are the refitted ones
 
 The sequence model's fits leave checkpoints in the run's scratch folder. The run after one that was cut short takes them over
 and goes on from those of the same task.
@@ -18,7 +20,7 @@ import hashlib
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,14 @@ import numpy as np
 from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
-from lakerec.models.blend import Blend, cross_fitted_value, fit_weights, standardise
+from lakerec.models.blend import Blend, CrossFit, fit_weights, standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of
-from lakerec.models.data import Histories, Holdout, TrainingData
+from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
-from lakerec.stages import arrays
+from lakerec.models.slices import CATEGORIES, LENGTHS, Categories, Division, Lengths
+from lakerec.models.tailoring import Tried, tailored
+from lakerec.stages import arrays, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
@@ -73,7 +77,11 @@ def run(context: Context, inputs: Inputs) -> Result:
     details |= {SEEDS: json.dumps(job.config.seeds)}
     details |= {"weights": json.dumps(job.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
     details["settings"] = json.dumps(job.settings)
+    begun = starting.summary(job.start, job.fits)
+    details |= {"start": json.dumps(begun), starting.DATA: job.data, starting.ENCODER: job.encoder}
     told = {"curves": job.curves, "blend_weights": job.weights, "validation": job.values, "settings": job.settings}
+    details["slices"] = json.dumps([each.told() for each in job.slices])
+    told |= {"start": begun, "slices": [each.told() for each in job.slices]}
     context.tracker.log_dict(told, "train.json")
     return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
 
@@ -121,7 +129,7 @@ class Job:
     """One train run: its data, and what has been fitted so far."""
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
-        self.context, self.config = context, context.config.train
+        self.context, self.inputs, self.config = context, inputs, context.config.train
         self.folder = models_folder(context).resolve() / context.run_id
         self.scratch = self.folder / SCRATCH
         """What only this run needs: the holdout that ranks validate on, models fitted on train alone, checkpoints."""
@@ -136,19 +144,33 @@ class Job:
             )
             for known in (train, both)
         )
-        users = validation_users(self.config, num_items)
-        self.holdout: Holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
+        self.start = starting.start(context, inputs)
+        self.holdout = self._holdout(validation_users(self.config, num_items))
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
-        self.data = _digest(version, both.histories)
+        self.data, self.encoder = arrays.digest(version, both.histories), starting.encoder_of(context, inputs)
+        self.fits: dict[str, dict[str, Any]] = {}
+        """What each of the sequence model's fits gave."""
         self.events = len(both.histories.items)
         self.values: dict[str, float] = {}
         self.scores: dict[str, np.ndarray] = {}
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.weights: dict[str, float] = {}
+        self.slices: list[Tried] = []
         self.settings: dict[str, float] = {}
         """What validation chose, by model and key."""
         self.ranks, self.epochs = 1, 1
+
+    def _holdout(self, users: int) -> Holdout:
+        """Of at most so many users, without those of whom the model that is gone on from may know what is to be found."""
+        ids, found = arrays.holdout(self.context, self.inputs, Splits.VALID, users)
+        rest = [place for place, user in enumerate(ids) if user not in self.start.known]
+        if 2 * len(rest) < len(ids):
+            self.start = starting.Start(
+                f"{self.start.why}: it knows what is to be found of {len(ids) - len(rest)} users of valid"
+            )
+            return found
+        return found.take(np.array(rest))
 
     def fit_simple(self, name: str) -> None:
         """Validate on train, refit on train + valid, save."""
@@ -186,10 +208,11 @@ class Job:
         """Early stop on valid chooses the epochs, with the first seed; every seed's refit on train + valid runs as many."""
         shared = self.scratch / "inputs.safetensors"
         if not shared.is_file():
-            save_inputs(shared, self.train.item_vectors, self.holdout)
+            save_inputs(shared, self.train.item_vectors, self.holdout, seen=self.start.seen)
+            event("train", self.context.run_id, f"sequence {self.start.told}")
         name = seeded(Models.SEQUENCE, seed, self.config.seeds)
         if seed == self.config.seeds[0]:
-            trial = self._task(shared, Splits.TRAIN, seed, f"{SCRATCH}/sequence")
+            trial = self._task(shared, Splits.TRAIN, seed, f"{starting.KEPT}/{Models.SEQUENCE}")
             chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}", "loss")
             self.curves[name], self.ranks, self.epochs = chosen["curve"], chosen["ranks"], chosen["best_epoch"]
             self._judge(name, load(Path(trial.output)))
@@ -203,14 +226,25 @@ class Job:
             return
         first = Models.SEQUENCE if Models.SEQUENCE in self.scores else max(self.values, key=self.values.__getitem__)
         self.weights = fit_weights(self.scores, self.holdout, first)
-        names = [name for name, weight in self.weights.items() if weight]
+        judge = CrossFit(self.scores, self.holdout, first)
+        self.slices = tailored(judge, self.weights, self._divisions(), self.config.slice_users)
+        tailor = [each.kept for each in self.slices if each.kept is not None]
+        used = [self.weights, *(each.weights for each in tailor)]
+        names = [name for name in self.weights if any(each.get(name) for each in used)]
         for seed in self.config.seeds:
             own = {Models.SEQUENCE: seeded(Models.SEQUENCE, seed, self.config.seeds)}
             folders = {name: own.get(name, name) for name in names}
-            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights)
+            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights, tailor)
             places = {name: f"../{folder}" for name, folder in folders.items()}
             blend.save_beside(self.folder / seeded(Models.BLEND, seed, self.config.seeds), places)
-        self.values[Models.BLEND] = cross_fitted_value(self.scores, self.holdout, first)
+        self.values[Models.BLEND] = float(judge.common.mean())
+
+    def _divisions(self) -> list[Division]:
+        """What users are divided by; a catalogue without categories has none of these."""
+        found: list[Division] = [Lengths()] if LENGTHS in self.config.slices else []
+        if CATEGORIES in self.config.slices:
+            found.append(Categories.of_items(arrays.descriptions(self.context, self.inputs)[1]))
+        return found
 
     def _judge(self, name: str, model: Recommender) -> bool:
         """Keep what validation says of the model, unless another one of the name did better; gives whether it is kept."""
@@ -223,11 +257,14 @@ class Job:
         return True
 
     def _task(self, shared: Path, until: str, seed: int, output: str, stop_after: int | None = None) -> Task:
-        config = self.config
+        config, recipe = self.config, recipe_of(self.config, self.train.num_items)
+        start = self.start.of(until, seeded(Models.SEQUENCE, seed, config.seeds))
+        if start is not None:
+            recipe = replace(recipe, learning_rate=config.start_rate * config.learning_rate)
         task = Task(
             files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
             num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
-            recipe=asdict(recipe_of(config, self.train.num_items)), validate=stop_after is None, stop_after=stop_after,
+            recipe=asdict(recipe), validate=stop_after is None, stop_after=stop_after, start=start, replay=config.replay,
             gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
             checkpoint_minutes=config.checkpoint_minutes, relaunches=config.relaunches,
         )  # fmt: skip
@@ -252,22 +289,15 @@ class Job:
             show,
             lambda note: event("train", self.context.run_id, f"{what}: {note}"),
         )
+        self.fits[Path(task.output).name if task.until == Splits.VALID else f"{Models.SEQUENCE} on train"] = found
         return found
-
-
-def _digest(version: int, histories: Histories) -> str:
-    """Of all that training may see: gold/sequences of a version, whose numbers begin anew with a new table."""
-    found = hashlib.sha256(str(version).encode())
-    for part in (histories.offsets, histories.items, histories.times):
-        found.update(np.ascontiguousarray(part).data)
-    return found.hexdigest()[:16]
 
 
 STAGE = Stage(
     name="train",
     run=run,
     summary="fit on train, choose on valid, refit for the test",
-    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS),
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS),
     asks_for=rated_tables,
     sections=("train",),
     makes="folder",

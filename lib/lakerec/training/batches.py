@@ -40,22 +40,38 @@ class WindowBatches:
     """Windows in an order that depends on (seed, epoch) only.
 
     Every rank knows the whole order and takes its own rows of each batch: all have the same number of steps, every window
-    is seen once an epoch, and the batches of N ranks together are the batch of one.
+    is seen once an epoch, and the batches of N ranks together are the batch of one. With `new`, an epoch has the new windows
+    and so many of the others, drawn anew each time (experience replay: Rolnick et al., NeurIPS 2019).
 
     Args:
         blocks: int32 [windows, width], in memory or mapped from a file; torch wants it writable, nothing writes.
         pad: an id that is no item.
         rows: windows a step, over all ranks together.
+        new: bool [windows]; None: all are.
+        replay: old windows of an epoch for each new one, as far as there are any.
     """
 
-    def __init__(self, blocks: np.ndarray, pad: int, rows: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        blocks: np.ndarray,
+        pad: int,
+        rows: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        new: np.ndarray | None = None,
+        replay: float = 1.0,
+    ) -> None:
         self._blocks, self._pad, self._rows, self._seed = torch.from_numpy(blocks), pad, rows, seed
         self._rank, self._ranks = rank, ranks
-        self.steps_per_epoch = -(-len(blocks) // rows)
+        self._new = np.arange(len(blocks)) if new is None else np.flatnonzero(new)
+        self._old = np.zeros(0, np.int64) if new is None else np.flatnonzero(~new)
+        self._replayed = min(len(self._old), round(replay * len(self._new)))
+        self.steps_per_epoch = -(-(len(self._new) + self._replayed) // rows)
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
         """This rank's part of each batch; one row of padding where nothing is left for it."""
-        order = np.random.default_rng((self._seed, number)).permutation(len(self._blocks))
+        order = self._order(number)
         nothing = torch.full((1, self._blocks.shape[1]), self._pad, dtype=torch.int32)
         for start in range(done, self.steps_per_epoch, STEPS_AT_ONCE):
             steps = range(start, min(start + STEPS_AT_ONCE, self.steps_per_epoch))
@@ -63,3 +79,11 @@ class WindowBatches:
             together = self._blocks.index_select(0, torch.from_numpy(np.concatenate(own)))
             for batch in together.split([len(rows) for rows in own]):
                 yield batch if len(batch) else nothing
+
+    def _order(self, number: int) -> np.ndarray:
+        """Windows of an epoch, int64."""
+        chance = np.random.default_rng((self._seed, number))
+        if not self._replayed:
+            return chance.permutation(self._new)
+        replayed = chance.choice(self._old, self._replayed, replace=False)
+        return chance.permutation(np.concatenate([self._new, replayed]))

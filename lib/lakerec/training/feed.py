@@ -24,13 +24,14 @@ import pandas as pd
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits
 from lakerec.errors import TrainingError
-from lakerec.models.windows import windows
+from lakerec.models.windows import hold_new, windows
+from lakerec.training.seen import Seen
 
 # petastorm 0.13 reads through interfaces that pyarrow 14 calls old, from modules of both.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm|pyarrow")
 logging.getLogger("petastorm").setLevel(logging.ERROR)
 
-BLOCK = "block"
+BLOCK, NEW = "block", "new"
 COLUMNS = (C.ITEMS, C.PAST, C.SPLIT, C.NEXT_SPLIT)
 LATER_THAN_ALL = len(Splits.ALL)
 
@@ -50,18 +51,31 @@ def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.n
     Raises:
         TrainingError: a file is gone, or no history has two events.
     """
+    return read_new_windows(files, until, width, pad, None)[0]
+
+
+def read_new_windows(
+    files: Sequence[str], until: str, width: int, pad: int, seen: Seen | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and which of the windows hold an event to predict that is not among those seen, bool [windows].
+
+    Args:
+        seen: what an earlier fit learned from; None: nothing.
+    """
+    new = []
     with tempfile.TemporaryFile(prefix="lakerec-windows-") as file:
-        for block in _blocks(list(files), until, width, pad):
+        for block, flags in _blocks(list(files), until, width, pad, seen):
             file.write(block)
+            new.append(np.frombuffer(flags, dtype=bool))
         file.flush()
         count = file.tell() // (4 * width)
         if not count:
             raise TrainingError(f"no history up to the {until} split has two events: there is nothing to predict")
-        return np.memmap(file, dtype=np.int32, mode="c", shape=(count, width))
+        return np.memmap(file, dtype=np.int32, mode="c", shape=(count, width)), np.concatenate(new)
 
 
-def _blocks(files: list[str], until: str, width: int, pad: int) -> Iterator[bytes]:
-    """The windows of one row group after another, as int32 bytes.
+def _blocks(files: list[str], until: str, width: int, pad: int, seen: Seen | None) -> Iterator[tuple[bytes, bytes]]:
+    """The windows of one row group after another, as int32 bytes, and a byte for each that says whether it is new.
 
     The reader works in this thread: petastorm's pool of threads ends an epoch early now and then, without a word (25 of
     200 epochs over one row group came back empty), and its order would depend on timing.
@@ -69,13 +83,16 @@ def _blocks(files: list[str], until: str, width: int, pad: int) -> Iterator[byte
     from petastorm import TransformSpec, make_batch_reader
 
     def pack(rows: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame({BLOCK: [_windows_of(rows, until, width, pad).tobytes()]})
+        block, new = _windows_of(rows, until, width, pad, seen)
+        return pd.DataFrame({BLOCK: [block.tobytes()], NEW: [new.tobytes()]})
 
-    spec = TransformSpec(pack, edit_fields=[(BLOCK, np.bytes_, (), False)], selected_fields=[BLOCK])
+    packed = [(name, np.bytes_, (), False) for name in (BLOCK, NEW)]
+    spec = TransformSpec(pack, edit_fields=packed, selected_fields=[BLOCK, NEW])
+    columns = COLUMNS if seen is None else (*COLUMNS, C.USER)
     try:
         reader = make_batch_reader(
             [_as_petastorm_reads(uri) for uri in files],
-            schema_fields=[f"^{name}$" for name in COLUMNS],
+            schema_fields=[f"^{name}$" for name in columns],
             reader_pool_type="dummy",
             shuffle_row_groups=False,
             num_epochs=1,
@@ -83,7 +100,7 @@ def _blocks(files: list[str], until: str, width: int, pad: int) -> Iterator[byte
         )
         try:
             for group in reader:
-                yield from group.block
+                yield from zip(group.block, group.new, strict=True)
         finally:
             with redirect_stdout(io.StringIO()):  # it announces the clean-up of a cache it does not use
                 reader.stop()
@@ -98,16 +115,18 @@ def _as_petastorm_reads(uri: str) -> str:
     return f"file://{unquote(parts.path)}" if parts.scheme == "file" else uri
 
 
-def _windows_of(rows: pd.DataFrame, until: str, width: int, pad: int) -> np.ndarray:
-    """Windows of the users whose last row up to `until` is among the rows."""
+def _windows_of(rows: pd.DataFrame, until: str, width: int, pad: int, seen: Seen | None) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of the users whose last row up to `until` is among the rows, and which of them are new."""
     last = rows[_is_last(rows, until)]
     if last.empty:
-        return np.zeros((0, width), dtype=np.int32)
+        return np.zeros((0, width), dtype=np.int32), np.zeros(0, dtype=bool)
     past, own = last[C.PAST].to_numpy(), last[C.ITEMS].to_numpy()
     before, lengths = _lengths(past), _lengths(own)
     parts = np.stack([past, own], axis=1).ravel() if before.any() else own
     offsets = np.concatenate([[0], np.cumsum(before + lengths)]).astype(np.int64)
-    return windows(offsets, np.concatenate(parts).astype(np.int32, copy=False), width, pad)
+    found = windows(offsets, np.concatenate(parts).astype(np.int32, copy=False), width, pad)
+    known = np.zeros(len(last), dtype=np.int64) if seen is None else seen.of(last[C.USER].to_numpy())
+    return found, hold_new(offsets, width, known)
 
 
 def _lengths(lists: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.training.augment import Augmented, nearest_by_text
 from lakerec.training.batches import Batches, WindowBatches, items_in
-from lakerec.training.feed import read_windows
+from lakerec.training.feed import read_new_windows
 from lakerec.training.keeper import Keeper
 from lakerec.training.loop import Recipe, fit_sequence
 from lakerec.training.ranks import appearing, joined, own_device
-from lakerec.training.state import Fit, Watcher
+from lakerec.training.seen import Seen
+from lakerec.training.state import Watcher
 from lakerec.training.status import failure, leave_failure
 
 VALIDATION_K = 10
@@ -60,6 +61,11 @@ class Task:
     recipe: dict[str, Any] = field(default_factory=dict)
     validate: bool = True
     stop_after: int | None = None
+    start: str | None = None
+    """Folder of a model to go on from, of fewer items and users; `inputs` says what it saw (see `save_inputs`).
+    None: it begins from scratch."""
+    replay: float = 1.0
+    """Old windows of an epoch for each new one, where it goes on from a model."""
     gpu: bool = False
     """Whether a rank trains on the GPU that it was given; where it was given none, on the CPU."""
     micro_batch: int = 0
@@ -71,16 +77,25 @@ class Task:
     relaunches: int = 0
 
 
-def save_inputs(path: Path, vectors: np.ndarray | None, holdout: Holdout, train: Histories | None = None) -> None:
+def save_inputs(
+    path: Path,
+    vectors: np.ndarray | None,
+    holdout: Holdout,
+    train: Histories | None = None,
+    seen: Mapping[str, Seen] | None = None,
+) -> None:
     """Write what all ranks share beside the sequences.
 
     Args:
         train: histories, where models are to be fitted that take them whole.
+        seen: what the models learned from that fits go on from, by `Task.until`.
     """
     arrays = {"vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors.astype(np.float32)}
     parts = {"known": holdout.histories, "target": holdout.targets} | ({} if train is None else {"train": train})
     for name, histories in parts.items():
         arrays |= {f"{name}.{part}": getattr(histories, part) for part in PARTS}
+    for until, each in (seen or {}).items():
+        arrays |= each.arrays(f"seen.{until}")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path)
 
@@ -132,7 +147,8 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         watcher: in place of the keeper of the task's checkpoints.
 
     Returns:
-        curve (one dict an epoch), best_epoch, best_value, ranks, steps an epoch.
+        curve (one dict an epoch), best_epoch, best_value, start_value, ranks, steps an epoch, windows, how many of these are
+        new.
 
     Raises:
         TrainingError: see `fit_sequence`, `read_windows` and `Keeper`.
@@ -143,26 +159,46 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         device = own_device(gpu)
         keeper = watcher or (None if spec.checkpoints is None else _keeper(spec, device, rank, ranks))
         arrays = load_file(spec.inputs)
-        vectors, nothing = arrays.pop("vectors"), Histories.from_lists([])
         shape = Shape(**spec.shape)
-        model = Sequence.fresh(shape, TrainingData(nothing, spec.num_items, vectors if vectors.size else None), spec.seed)
-        del vectors  # reduced, they are a sixth of it
+        model = _begun(spec, shape, arrays)
+        seen = None if spec.start is None else Seen.from_arrays(arrays, f"seen.{spec.until}")
+        blocks, new = read_new_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items, seen)
+        met = items_in(blocks, spec.num_items)
+        model.network.mark_met(met if spec.start is None else met | model.network.met.numpy()[:, 0].astype(bool))
         model.network.to(device)
-        blocks = read_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items)
-        model.network.mark_met(items_in(blocks, spec.num_items))
-        recipe = Recipe(**spec.recipe)
-        batches: Batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks)
-        if recipe.augment:
-            text = model.network.text.cpu().numpy()
-            nearest = nearest_by_text(text if "swap" in recipe.augment else text[:, :0])
-            batches = Augmented(batches, recipe.augment, spec.num_items, spec.rows, spec.seed, nearest, rank, ranks)
+        recipe, batches = Recipe(**spec.recipe), _batches(spec, model, blocks, new, rank, ranks)
         validate = _validator(model, holdout_in(arrays)) if spec.validate else None
         torch.manual_seed(spec.seed * 1000 + rank)
-        done = fit_sequence(model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch, spec.seed)
+        done = fit_sequence(
+            model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch, spec.seed,
+            fitted=spec.start is not None,
+        )  # fmt: skip
         if rank == 0:
             with appearing(Path(spec.output)) as folder:
                 model.save(folder)
-        return _summary(done, ranks, batches.steps_per_epoch)
+        sizes = {"steps": batches.steps_per_epoch, "windows": len(new), "new": int(new.sum())}
+        return {**asdict(done), "ranks": ranks, **sizes}
+
+
+def _begun(spec: Task, shape: Shape, arrays: dict[str, np.ndarray]) -> Sequence:
+    """The model that the fit begins with; the vectors, of which it keeps a sixth, are taken out of the arrays."""
+    vectors = arrays.pop("vectors")
+    catalogue = TrainingData(Histories.from_lists([]), spec.num_items, vectors if vectors.size else None)
+    if spec.start is None:
+        return Sequence.fresh(shape, catalogue, spec.seed)
+    return Sequence.grown(Sequence.load(Path(spec.start)), shape, catalogue, spec.seed)
+
+
+def _batches(spec: Task, model: Sequence, blocks: np.ndarray, new: np.ndarray, rank: int, ranks: int) -> Batches:
+    """The windows, of which a fit that goes on takes the new ones and some others, varied if the recipe says so."""
+    fresh, pad = None if spec.start is None else new, spec.num_items
+    batches = WindowBatches(blocks, pad, spec.rows, spec.seed, rank, ranks, fresh, spec.replay)
+    kinds = spec.recipe.get("augment")
+    if not kinds:
+        return batches
+    text = model.network.text.cpu().numpy()
+    nearest = nearest_by_text(text if "swap" in kinds else text[:, :0])
+    return Augmented(batches, kinds, pad, spec.rows, spec.seed, nearest, rank, ranks)
 
 
 def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:
@@ -188,13 +224,3 @@ def _validator(model: Sequence, holdout: Holdout) -> Callable[[SequenceNetwork],
         return validation_value(Sequence.of(model.shape, network), holdout, network.num_items)
 
     return value
-
-
-def _summary(done: Fit, ranks: int, steps: int) -> dict[str, Any]:
-    return {
-        "curve": [asdict(point) for point in done.curve],
-        "best_epoch": done.best_epoch,
-        "best_value": done.best_value,
-        "ranks": ranks,
-        "steps": steps,
-    }

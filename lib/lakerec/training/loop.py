@@ -93,6 +93,7 @@ def fit_sequence(
     keeper: Watcher | None = None,
     micro_batch: int = 0,
     seed: int = 0,
+    fitted: bool = False,
 ) -> Fit:
     """Train the network in place; it ends with the averaged weights of its best epoch (the last, without `validate`).
 
@@ -102,6 +103,7 @@ def fit_sequence(
         keeper: writes checkpoints, and brings one back at the beginning; None: there are none.
         micro_batch: windows that go through the network at a time; 0: all of a step's.
         seed: of what is drawn each step, the same on all ranks.
+        fitted: the network was fitted before, and its weights stay where no epoch validates better: they are epoch 0.
 
     Raises:
         TrainingError: the loss or the weights are not finite, and the network holds the last good averaged weights; or
@@ -110,7 +112,10 @@ def fit_sequence(
     trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch, seed)
     if keeper is not None:
         keeper.restore(trainer.state)
-    state, last = trainer.state, stop_after or recipe.epochs
+    if fitted and trainer.state.step == 0:
+        trainer.look()
+    state, last = trainer.state, recipe.epochs if stop_after is None else stop_after
+    last = last if batches.steps_per_epoch else 0
     while state.epoch <= last and state.epoch - 1 - state.fit.best_epoch < recipe.patience:
         trainer.epoch()
     put_back(network, state.best)
@@ -141,6 +146,10 @@ class Trainer:
         if recipe.negatives:
             self.state.rows = Rows(network.delta, self.state.average.delta, recipe.weight_decay, BETAS)
         self.total = max(1, recipe.epochs * batches.steps_per_epoch)
+
+    def look(self) -> None:
+        """Validate the network as it is."""
+        self.state.fit.best_value = self.state.fit.start_value = self._validated()
 
     def epoch(self) -> None:
         """The rest of the epoch under way, its point of the curve, and a checkpoint."""

@@ -37,6 +37,8 @@ class Fit:
     curve: list[EpochResult] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float | None = None
+    start_value: float | None = None
+    """Validation value of the weights that it began with, where these were fitted before."""
 
 
 Named = dict[str, Tensor]
@@ -99,7 +101,7 @@ class State:
         self.losses = list(tensors["losses"].to(self.network.delta.device).unbind())
         self.epoch, self.done, self.step = facts["epoch"], facts["done"], facts["step"]
         curve = [EpochResult(**point) for point in facts["fit"]["curve"]]
-        self.fit = Fit(curve, facts["fit"]["best_epoch"], facts["fit"]["best_value"])
+        self.fit = Fit(**{**facts["fit"], "curve": curve})
 
     def _rows(self) -> Named:
         return {} if self.rows is None else self.rows.tensors()

@@ -1,0 +1,84 @@
+"""A second word for cold items in a blend: what behaviour knows too little of is lifted, and judged by its text.
+
+    score of a cold item = blended score + bias + text · content's score
+
+Members that learn from behaviour rank an item of few events below all others, whatever it is, so the weights of a blend,
+which are those of the many warm targets, bury it. Bias and text are chosen on validation: the pair that finds cold targets
+best among those that leave the whole list within a tolerance of what it is without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from lakerec.models.data import Histories, Holdout
+from lakerec.models.ranking import mask_seen, mean_ndcg
+
+COLD_ITEM_EVENTS = 5
+"""Events of an item that is cold, at most."""
+BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+TEXTS = (0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class ColdItems:
+    """Which items are lifted, and how."""
+
+    items: np.ndarray
+    """int [m]."""
+    bias: float = 0.0
+    text: float = 0.0
+
+    def lifted(self, blended: np.ndarray, content: np.ndarray | None) -> np.ndarray:
+        """Blended scores with the cold items lifted, in another array.
+
+        Args:
+            blended, content: float32 [n, num_items], content's standardised; None: there are none.
+        """
+        found = blended.copy()
+        found[:, self.items] += self.bias
+        if self.text and content is not None:
+            found[:, self.items] += self.text * content[:, self.items]
+        return found
+
+
+def cold_items(histories: Histories, num_items: int) -> np.ndarray:
+    """Items of at most COLD_ITEM_EVENTS events, those without any among them; int [m]."""
+    return np.flatnonzero(np.bincount(histories.items, minlength=num_items) <= COLD_ITEM_EVENTS)
+
+
+def fit_cold(
+    blended: np.ndarray, content: np.ndarray | None, holdout: Holdout, items: np.ndarray, tolerance: float, k: int = 10
+) -> ColdItems:
+    """Bias and text weight for the cold items; none of both where no cold target is found better so.
+
+    Args:
+        blended, content: standardised scores of the holdout's histories, float32 [n, num_items].
+        items: the cold ones, by the histories that the members were fitted on.
+        tolerance: share of the holdout's NDCG@k that may be lost.
+    """
+    found, least = ColdItems(items), 0.0
+    wanted = holdout.targets.renumbered(_only(items, blended.shape[1]))
+    some = np.flatnonzero(wanted.lengths)
+    if not len(some):
+        return found
+    best = -1.0
+    for bias, text in product(BIASES, TEXTS if content is not None else TEXTS[:1]):
+        tried = ColdItems(items, bias, text)
+        scores = mask_seen(tried.lifted(blended, content), holdout.histories)
+        whole = mean_ndcg(scores, holdout.targets, k)
+        least = least or (1 - tolerance) * whole  # the first one lifts nothing
+        cold = mean_ndcg(scores[some], wanted.take(some), k)
+        if whole >= least and cold > best:
+            found, best = tried, cold
+    return found
+
+
+def _only(items: np.ndarray, num_items: int) -> np.ndarray:
+    """For `renumbered`: each of the items as it is, and no other."""
+    ids = np.full(num_items, -1)
+    ids[items] = items
+    return ids

@@ -1,0 +1,49 @@
+"""Cold items in a blend, by hand."""
+
+import numpy as np
+from lakerec.models.cold import ColdItems, cold_items, fit_cold
+from lakerec.models.data import Histories, Holdout
+
+NOTHING = np.zeros((2, 6), dtype=np.float32)
+
+
+def test_cold_items_have_at_most_five_events():
+    assert cold_items(Histories.from_lists([[0] * 5, [1] * 6, [0, 2]]), 5).tolist() == [2, 3, 4]
+
+
+def test_only_cold_items_are_lifted_by_the_bias_and_by_their_text():
+    blended = np.arange(6, dtype=np.float32)[None]
+    content = np.full((1, 6), 2, dtype=np.float32)
+    lifted = ColdItems(np.array([1, 3]), bias=0.5, text=2.0).lifted(blended, content)
+    assert lifted.tolist() == [[0, 5.5, 2, 7.5, 4, 5]] and blended.tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert ColdItems(np.array([1]), 1.0, 2.0).lifted(blended, None).tolist() == [[0, 2, 2, 3, 4, 5]]
+
+
+def holdout(*wanted):
+    return Holdout(Histories.from_lists([[0]] * len(wanted)), Histories.from_lists([[item] for item in wanted]))
+
+
+def test_the_lift_finds_cold_targets_and_costs_no_more_than_is_allowed():
+    """Item 5 is cold and wanted by the second user; above item 1 it takes the first user's place in a list of one."""
+    blended = np.array([[0, 3.0, 0, 0, 0, -1.0]] * 9 + [[0, 1.0, 0, 0, 0, -0.1]], dtype=np.float32)
+    content = np.array([[0, 0, 0, 0, 0, 0.0]] * 9 + [[0, 0, 0, 0, 0, 1.0]], dtype=np.float32)
+    people = holdout(*[1] * 9, 5)
+    free = fit_cold(blended, content, people, np.array([4, 5]), tolerance=0.0, k=1)
+    scores = free.lifted(blended, content)
+    assert scores[9].argmax() == 5 and (scores[:9].argmax(axis=1) == 1).all()
+    without = fit_cold(blended, None, people, np.array([5]), tolerance=0.0, k=1)
+    assert without.lifted(blended, None)[9].argmax() == 5, "the bias alone does it, as long as the others keep theirs"
+
+
+def test_where_every_lift_costs_too_much_there_is_none():
+    blended = np.array([[0, 1.0, 0, 0, 0, 0.9], [0, 1.0, 0, 0, 0, 0.2]], dtype=np.float32)
+    people = holdout(1, 5)
+    assert fit_cold(blended, None, people, np.array([5]), tolerance=0.0, k=1).bias == 1.0, "one found for one lost"
+    many = np.concatenate([blended[:1]] * 3 + [blended[1:]])
+    kept = fit_cold(many, None, holdout(1, 1, 1, 5), np.array([5]), tolerance=0.1, k=1)
+    assert (kept.bias, kept.text) == (0.0, 0.0)
+
+
+def test_without_cold_targets_nothing_is_lifted():
+    found = fit_cold(NOTHING, NOTHING, holdout(1, 2), np.array([5]), tolerance=0.5)
+    assert (found.bias, found.text, found.items.tolist()) == (0.0, 0.0, [5])

@@ -64,7 +64,7 @@ class BehaviourConfig(Section):
     width: int = Field(64, ge=2, description="of the first layer; the second has half of it")
     max_length: int = Field(50, ge=1, description="events of a history that the user's vector is made of")
     dropout: float = Field(0.1, ge=0, lt=1, description="of the first layer")
-    negatives: int = Field(16, ge=1, description="items drawn for an event that the user has not met by then")
+    negatives: int = Field(8, ge=1, description="items drawn for an event that the user has not met by then")
     value_weight: float = Field(0.2, ge=0, description="of the ratings' loss, beside that of the engagement")
     epochs: int = Field(8, ge=1)
     events: int = Field(100_000, ge=1, description="events of an epoch, at most, drawn anew each time")

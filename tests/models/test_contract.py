@@ -55,7 +55,9 @@ def data():
 
 def fit(name, spark, scratch):
     """A model fitted as the train stage fits it, but for the sequence's batches, which come from memory."""
-    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae={"epochs": 30, "batch_size": 32, "latent": 16})
+    towers = {"dims": 16, "epochs": 12, "batch_size": 64, "negatives": 32}
+    vae = {"epochs": 30, "batch_size": 32, "latent": 16}
+    config = TrainConfig(seeds=[3], als={"factors": 16}, mult_vae=vae, two_tower=towers)
     if name == Models.ALS:
         from lakerec.stages.factorizing import fit_als
 

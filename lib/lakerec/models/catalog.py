@@ -17,6 +17,7 @@ from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.models.two_tower import TowerRecipe, TwoTower
 from lakerec.training_config import Choice, TrainConfig
 
 CLASSES: dict[str, type[Recommender]] = {
@@ -28,6 +29,7 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.EASE: Ease,
     Models.MULT_VAE: MultVae,
     Models.CONTENT: Content,
+    Models.TWO_TOWER: TwoTower,
     Models.SEQUENCE: Sequence,
     Models.BLEND: Blend,
 }
@@ -69,6 +71,7 @@ def build(name: str, config: TrainConfig) -> Recommender:
         Models.EASE: lambda: Ease(config.regularization, config.half_life_days),
         Models.MULT_VAE: lambda: MultVae(VaeRecipe(**config.mult_vae.model_dump()), config.seeds[0]),
         Models.CONTENT: lambda: Content(config.half_life),
+        Models.TWO_TOWER: lambda: TwoTower(TowerRecipe(**config.two_tower.model_dump()), config.seeds[0]),
     }
     return makers[name]()
 

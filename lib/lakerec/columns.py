@@ -221,14 +221,18 @@ class Models:
     EASE: Final = "ease"
     MULT_VAE: Final = "mult_vae"
     CONTENT: Final = "content"
+    TWO_TOWER: Final = "two_tower"
     SEQUENCE: Final = "sequence"
     ATTENTION: Final = "attention"
     BEHAVIOUR: Final = "behaviour"
     BLEND: Final = "blend"
     ALL: Final = (
-        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, SEQUENCE, ATTENTION, BEHAVIOUR, BLEND,
+        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, TWO_TOWER, SEQUENCE, ATTENTION, BEHAVIOUR,
+        BLEND,
     )  # fmt: skip
-    DEFAULT: Final = (POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, SEQUENCE, BEHAVIOUR, BLEND)
+    DEFAULT: Final = (
+        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, TWO_TOWER, SEQUENCE, BEHAVIOUR, BLEND,
+    )  # fmt: skip
 
 
 class Metrics:

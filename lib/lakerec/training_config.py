@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,6 +39,30 @@ class MultVaeConfig(Section):
     users: int = Field(20_000, ge=1, description="users of an epoch, at most, drawn anew each time")
     batch_size: int = Field(64, ge=1, description="users a step")
     learning_rate: float = Field(1e-3, gt=0)
+
+
+class TwoTowerConfig(Section):
+    """Vectors of items and of histories, learned together."""
+
+    dims: int = Field(64, ge=1, description="numbers that describe an item or a history")
+    half_lives: list[Annotated[float, Field(gt=0)]] = Field(
+        default_factory=lambda: [2.0, 10.0], min_length=1,
+        description="events after which an older one counts half in a mean of the history; one mean for each",
+    )  # fmt: skip
+    max_length: int = Field(50, ge=1, description="events of a history that count")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of the means")
+    unmet: float = Field(0.2, ge=0, lt=1, description="share of a step's items placed by their text alone")
+    temperature: float = Field(0.2, gt=0, description="what cosines are divided by")
+    half_life_days: float = Field(30.0, ge=0, description="days after which an event is drawn half as often; 0: never")
+    gap: int = Field(
+        9, ge=0, description="events right before the wanted one that a history lacks, at most, of half of them; drawn"
+    )
+    epochs: int = Field(8, ge=1)
+    pairs: int = Field(50_000, ge=1, description="pairs of history and item of an epoch, at most, drawn anew each time")
+    batch_size: int = Field(256, ge=2, description="pairs a step")
+    negatives: int = Field(256, ge=0, description="items drawn a step, besides what else is wanted in it")
+    learning_rate: float = Field(1e-2, gt=0)
+    weight_decay: float = Field(0.01, ge=0, description="of all but the items' own numbers")
 
 
 class AttentionConfig(Section):
@@ -158,6 +182,7 @@ class TrainConfig(Section):
     mult_vae: MultVaeConfig = MultVaeConfig()
     attention: AttentionConfig = AttentionConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
+    two_tower: TwoTowerConfig = TwoTowerConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     slices: list[Division] = Field(

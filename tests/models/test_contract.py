@@ -59,6 +59,7 @@ def fit(name, spark, scratch):
     config = TrainConfig(
         seeds=[3],
         als={"factors": 16},
+        two_tower={"dims": 16, "epochs": 12, "batch_size": 64, "negatives": 32},
         mult_vae={"epochs": 30, "batch_size": 32, "latent": 16},
         attention={"dims": 16, "max_length": 8, "epochs": 8, "batch_size": 32, "learning_rate": 1e-2},
         behaviour={"dims": 16, "width": 32, "epochs": 8, "batch_size": 128, "learning_rate": 1e-2},

@@ -22,6 +22,7 @@ from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.models.two_tower import TowerRecipe, TwoTower
 from lakerec.training_config import Choice, TrainConfig
 
 CLASSES: dict[str, type[Recommender]] = {
@@ -33,6 +34,7 @@ CLASSES: dict[str, type[Recommender]] = {
     Models.EASE: Ease,
     Models.MULT_VAE: MultVae,
     Models.CONTENT: Content,
+    Models.TWO_TOWER: TwoTower,
     Models.SEQUENCE: Sequence,
     Models.ATTENTION: Attention,
     Models.BEHAVIOUR: Behaviour,
@@ -96,6 +98,7 @@ def build(name: str, config: TrainConfig) -> Recommender:
         Models.BEHAVIOUR: lambda: Behaviour(
             BehaviourRecipe(**config.behaviour.model_dump(exclude={"rated"})), config.seeds[0]
         ),
+        Models.TWO_TOWER: lambda: TwoTower(TowerRecipe(**config.two_tower.model_dump()), config.seeds[0]),
     }
     return makers[name]()
 

@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: help setup demo test test-slow test-long test-cluster lint bench doctor clean java
 
@@ -31,10 +32,10 @@ demo: $(READY) ## MovieLens-100K through every stage, on this machine
 	$(BIN)/lakerec run --conf conf/demo.yaml
 
 test: $(READY) ## tests that take minutes at most
-	$(BIN)/python -m pytest -m "not slow and not cluster and not gpu"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not cluster and not gpu"
 
 test-slow: $(READY) ## the longer ones
-	$(BIN)/python -m pytest -m "slow and not long and not gpu" --timeout 2400
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "slow and not long and not gpu" --timeout 2400
 
 test-long: $(READY) ## Online Retail in portions, by month and by day (hours), all kills, avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600

@@ -190,6 +190,9 @@ class TrainConfig(Section):
         description="blend: by what users are divided into slices, which get weights of their own where validation improves",
     )
     slice_users: int = Field(200, ge=20, description="blend: users of validation that a slice must have for that")
+    cold_tolerance: float = Field(
+        0.01, ge=0, lt=1, description="blend: share of validation's NDCG@10 that may go for finding items of few events"
+    )
     choices: dict[Choice, list[float]] = Field(
         default_factory=_choices,
         description="what else these may be, chosen by validation for each model on every run",

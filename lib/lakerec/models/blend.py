@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
+from lakerec.columns import Models
 from lakerec.models import slices, storage
+from lakerec.models.cold import ColdItems
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, user_ndcg
@@ -23,6 +26,7 @@ GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 ROUNDS = 3
 FOLDS = 2
 
+COLD = "cold"
 Weights = dict[str, float]
 """Of members, by name."""
 
@@ -125,39 +129,58 @@ class Tailored:
     weights: Weights
 
 
+def member_weights(
+    names: Sequence[str], weights: Mapping[str, float], own: Sequence[Tailored], histories: Histories
+) -> np.ndarray:
+    """The weight of each member for each history, float32 [n, members]."""
+    found = np.tile([weights.get(name, 0.0) for name in names], (len(histories), 1)).astype(np.float32)
+    free = np.ones(len(histories), dtype=bool)
+    for each in own:
+        rows = free & (each.division.of(histories) == each.slice)
+        found[rows] = [each.weights.get(name, 0.0) for name in names]
+        free &= ~rows
+    return found
+
+
+def blended(
+    scores: Mapping[str, np.ndarray], weights: Mapping[str, float], own: Sequence[Tailored], histories: Histories
+) -> np.ndarray:
+    """Standardised scores of members, each float32 [n, num_items], summed by weight."""
+    by_member = member_weights(list(scores), weights, own, histories)
+    parts = (by_member[:, [place]] * part for place, part in enumerate(scores.values()) if by_member[:, place].any())
+    return sum(parts, np.zeros_like(next(iter(scores.values()))))
+
+
 class Blend:
     """Sum of the members' standardised scores by weight; a history of a slice with weights of its own is scored by these.
 
     Args:
         own: such slices; of several that a history is in, the first one counts.
+        cold: items that are lifted, by the scores of the member `content` among others.
     """
 
     name = "blend"
 
-    def __init__(self, members: Sequence[Recommender], weights: Mapping[str, float], own: Sequence[Tailored] = ()) -> None:
-        used = [weights, *(each.weights for each in own)]
+    def __init__(
+        self,
+        members: Sequence[Recommender],
+        weights: Mapping[str, float],
+        own: Sequence[Tailored] = (),
+        cold: ColdItems | None = None,
+    ) -> None:
+        used = [weights, *(each.weights for each in own), {Models.CONTENT: cold.text if cold else 0.0}]
         self.members = [member for member in members if any(each.get(member.name) for each in used)]
         self.weights = {member.name: weights.get(member.name, 0.0) for member in self.members}
-        self.own = list(own)
+        self.own, self.cold = list(own), cold
 
     def fit(self, data: TrainingData) -> None:
         """Not here: its members are fitted each for itself, its weights by `fit_weights`."""
         raise TypeError("a blend is made of fitted members and of weights from fit_weights")
 
     def score(self, histories: Histories) -> np.ndarray:
-        weights = self._weights(histories)
-        parts = [weights[:, [place]] * standardise(member.score(histories)) for place, member in enumerate(self.members)]
-        return np.sum(parts, axis=0, dtype=np.float32)
-
-    def _weights(self, histories: Histories) -> np.ndarray:
-        """Of each member for each history, float32 [n, members]."""
-        found = np.tile([self.weights[member.name] for member in self.members], (len(histories), 1)).astype(np.float32)
-        free = np.ones(len(histories), dtype=bool)
-        for own in self.own:
-            rows = free & (own.division.of(histories) == own.slice)
-            found[rows] = [own.weights.get(member.name, 0.0) for member in self.members]
-            free &= ~rows
-        return found
+        scores = {member.name: standardise(member.score(histories)) for member in self.members}
+        whole = blended(scores, self.weights, self.own, histories)
+        return whole if self.cold is None else self.cold.lifted(whole, scores.get(Models.CONTENT))
 
     def save(self, folder: Path) -> None:
         for member in self.members:
@@ -171,6 +194,9 @@ class Blend:
         divisions = {own.division.kind: slices.settings(own.division) for own in self.own}
         own = [{"kind": own.division.kind, "slice": own.slice, "weights": own.weights} for own in self.own]
         whole = {"model": self.name, "weights": self.weights, "members": members, "divisions": divisions, "own": own}
+        if self.cold is not None:
+            whole |= {"cold": {"bias": self.cold.bias, "text": self.cold.text}}
+            save_file({COLD: self.cold.items.astype(np.int32)}, folder / storage.WEIGHTS)
         (folder / storage.SETTINGS).write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
     @classmethod
@@ -180,4 +206,5 @@ class Blend:
         found = storage.settings(folder)
         divisions = {kind: slices.from_settings(each) for kind, each in found.get("divisions", {}).items()}
         own = [Tailored(divisions[each["kind"]], each["slice"], each["weights"]) for each in found.get("own", [])]
-        return cls([load(folder / place) for place in found["members"].values()], found["weights"], own)
+        cold = ColdItems(storage.arrays(folder)[COLD], **found["cold"]) if "cold" in found else None
+        return cls([load(folder / place) for place in found["members"].values()], found["weights"], own, cold)

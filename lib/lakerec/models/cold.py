@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,27 @@ def cold_items(histories: Histories, num_items: int) -> np.ndarray:
     return np.flatnonzero(np.bincount(histories.items, minlength=num_items) <= COLD_ITEM_EVENTS)
 
 
+@dataclass(frozen=True)
+class Lift:
+    """What was chosen, and what it does to NDCG@k on the users it was chosen on."""
+
+    chosen: ColdItems
+    users: int = 0
+    """Who have a cold target."""
+    whole: tuple[float, float] = (0.0, 0.0)
+    """Of all users and targets, without the lift and with it."""
+    cold: tuple[float, float] = (0.0, 0.0)
+    """Of the cold targets alone."""
+
+    def told(self) -> dict[str, Any]:
+        """For details and report."""
+        own = {"bias": self.chosen.bias, "text": self.chosen.text, "users": self.users}
+        return own | {"whole": list(self.whole), "cold": list(self.cold)}
+
+
 def fit_cold(
     blended: np.ndarray, content: np.ndarray | None, holdout: Holdout, items: np.ndarray, tolerance: float, k: int = 10
-) -> ColdItems:
+) -> Lift:
     """Bias and text weight for the cold items; none of both where no cold target is found better so.
 
     Args:
@@ -60,25 +79,20 @@ def fit_cold(
         items: the cold ones, by the histories that the members were fitted on.
         tolerance: share of the holdout's NDCG@k that may be lost.
     """
-    found, least = ColdItems(items), 0.0
-    wanted = holdout.targets.renumbered(_only(items, blended.shape[1]))
+    wanted = holdout.targets.only(items, blended.shape[1])
     some = np.flatnonzero(wanted.lengths)
     if not len(some):
-        return found
-    best = -1.0
+        return Lift(ColdItems(items))
+
+    def values(tried: ColdItems) -> tuple[float, float]:
+        scores = mask_seen(tried.lifted(blended, content), holdout.histories)
+        return mean_ndcg(scores, holdout.targets, k), mean_ndcg(scores[some], wanted.take(some), k)
+
+    found = ColdItems(items)
+    before = after = values(found)
     for bias, text in product(BIASES, TEXTS if content is not None else TEXTS[:1]):
         tried = ColdItems(items, bias, text)
-        scores = mask_seen(tried.lifted(blended, content), holdout.histories)
-        whole = mean_ndcg(scores, holdout.targets, k)
-        least = least or (1 - tolerance) * whole  # the first one lifts nothing
-        cold = mean_ndcg(scores[some], wanted.take(some), k)
-        if whole >= least and cold > best:
-            found, best = tried, cold
-    return found
-
-
-def _only(items: np.ndarray, num_items: int) -> np.ndarray:
-    """For `renumbered`: each of the items as it is, and no other."""
-    ids = np.full(num_items, -1)
-    ids[items] = items
-    return ids
+        whole, cold = values(tried)
+        if whole >= (1 - tolerance) * before[0] and cold > after[1]:
+            found, after = tried, (whole, cold)
+    return Lift(found, len(some), (before[0], after[0]), (before[1], after[1]))

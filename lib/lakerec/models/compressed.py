@@ -114,7 +114,7 @@ def compressed(model: Recommender, precision: Precision) -> Recommender:
     if isinstance(model, Sequence):
         return CompressedSequence.of(model, precision)
     if isinstance(model, Blend):
-        return Blend([compressed(member, precision) for member in model.members], model.weights)
+        return Blend([compressed(member, precision) for member in model.members], model.weights, model.own, model.cold)
     return model
 
 

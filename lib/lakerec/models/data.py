@@ -93,6 +93,12 @@ class Histories:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Histories(offsets, items[kept].astype(np.int32), self.times[kept])
 
+    def only(self, items: np.ndarray, num_items: int) -> Histories:
+        """The same histories without all other items; items: int [m]."""
+        ids = np.full(num_items, -1)
+        ids[items] = items
+        return self.renumbered(ids)
+
     def padded(self, length: int, pad: int) -> np.ndarray:
         """The newest `length` items of each history, int64 [n, length], padded on the right."""
         short = self.last(length)

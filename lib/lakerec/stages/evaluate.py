@@ -28,6 +28,7 @@ from lakerec.evaluation.intervals import interval_over_seeds
 from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load, seeded
+from lakerec.models.cold import cold_items
 from lakerec.models.compressed import PRECISIONS, compressed
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 2_000_000
 """Rows of eval/predictions that are written together."""
-COLD_ITEM_EVENTS = 5
 SPARSE_USER_EVENTS = 10
 COLD_ITEMS, SPARSE_USERS = "cold_items", "sparse_users"
 TRAIN_RUN = "train_run"
@@ -119,9 +119,8 @@ def lists(
 
 def cold_targets(context: Context, inputs: Inputs, holdout: Holdout, num_items: int) -> Histories:
     """The targets that few events were known of."""
-    events = np.bincount(arrays.known_until(context, inputs, Splits.VALID).histories.items, minlength=num_items)
-    ids = np.where(events <= COLD_ITEM_EVENTS, np.arange(num_items), -1)
-    return holdout.targets.renumbered(ids)
+    items = cold_items(arrays.known_until(context, inputs, Splits.VALID).histories, num_items)
+    return holdout.targets.only(items, num_items)
 
 
 def _metrics(

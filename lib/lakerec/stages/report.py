@@ -75,6 +75,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         weights=json.loads(trained["weights"]),
         settings=json.loads(trained.get("settings", "{}")),
         slices=json.loads(trained.get("slices", "[]")),
+        cold=json.loads(trained.get("cold", "null")),
         start=json.loads(trained.get("start", "{}")).get("told", ""),
         curves=json.loads(trained["curves"]),
         figures=_figures(context, inputs, rows, page),

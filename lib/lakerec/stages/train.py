@@ -29,8 +29,9 @@ import numpy as np
 from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
-from lakerec.models.blend import Blend, CrossFit, fit_weights, standardise
+from lakerec.models.blend import Blend, CrossFit, Tailored, blended, fit_weights, standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of
+from lakerec.models.cold import ColdItems, Lift, cold_items, fit_cold
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
@@ -81,7 +82,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     details |= {"start": json.dumps(begun), starting.DATA: job.data, starting.ENCODER: job.encoder}
     told = {"curves": job.curves, "blend_weights": job.weights, "validation": job.values, "settings": job.settings}
     details["slices"] = json.dumps([each.told() for each in job.slices])
-    told |= {"start": begun, "slices": [each.told() for each in job.slices]}
+    details["cold"] = json.dumps(job.lift.told() if job.lift else None)
+    told |= {"start": begun, "slices": [each.told() for each in job.slices], "cold": json.loads(details["cold"])}
     context.tracker.log_dict(told, "train.json")
     return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
 
@@ -157,6 +159,8 @@ class Job:
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.weights: dict[str, float] = {}
         self.slices: list[Tried] = []
+        self.lift: Lift | None = None
+        """Of cold items in the blend."""
         self.settings: dict[str, float] = {}
         """What validation chose, by model and key."""
         self.ranks, self.epochs = 1, 1
@@ -229,15 +233,27 @@ class Job:
         judge = CrossFit(self.scores, self.holdout, first)
         self.slices = tailored(judge, self.weights, self._divisions(), self.config.slice_users)
         tailor = [each.kept for each in self.slices if each.kept is not None]
-        used = [self.weights, *(each.weights for each in tailor)]
+        cold = self._cold(tailor)
+        used = [self.weights, *(each.weights for each in tailor), {Models.CONTENT: cold.text if cold else 0.0}]
         names = [name for name in self.weights if any(each.get(name) for each in used)]
         for seed in self.config.seeds:
             own = {Models.SEQUENCE: seeded(Models.SEQUENCE, seed, self.config.seeds)}
             folders = {name: own.get(name, name) for name in names}
-            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights, tailor)
+            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights, tailor, cold)
             places = {name: f"../{folder}" for name, folder in folders.items()}
             blend.save_beside(self.folder / seeded(Models.BLEND, seed, self.config.seeds), places)
         self.values[Models.BLEND] = float(judge.common.mean())
+
+    def _cold(self, tailor: list[Tailored]) -> ColdItems | None:
+        """How cold items are lifted: chosen on validation by those of train, then of train + valid."""
+        num_items = self.train.num_items
+        whole = blended(self.scores, self.weights, tailor, self.holdout.histories)
+        items = cold_items(self.train.histories, num_items)
+        self.lift = fit_cold(whole, self.scores.get(Models.CONTENT), self.holdout, items, self.config.cold_tolerance)
+        chosen = self.lift.chosen
+        if not (chosen.bias or chosen.text):
+            return None
+        return replace(chosen, items=cold_items(self.both.histories, num_items))
 
     def _divisions(self) -> list[Division]:
         """What users are divided by; a catalogue without categories has none of these."""

@@ -64,6 +64,6 @@ def test_tables_are_read_only_where_the_model_is_asked_for():
     def config(**train):
         return Config(name="t", lake={"root": "x"}, source={"events": {"path": "-"}}, train=train)
 
-    assert values.rated_tables(config()) == ()
+    assert values.rated_tables(config(models=[Models.EASE])) == ()
     assert values.rated_tables(config(models=[Models.BEHAVIOUR])) == (Tables.INTERACTIONS, Tables.EVENTS)
     assert values.rated_tables(config(models=[Models.BEHAVIOUR], behaviour={"rated": []})) == ()

@@ -170,9 +170,8 @@ class Job:
         ids, found = arrays.holdout(self.context, self.inputs, Splits.VALID, users)
         rest = [place for place, user in enumerate(ids) if user not in self.start.known]
         if 2 * len(rest) < len(ids):
-            self.start = starting.Start(
-                f"{self.start.why}: it knows what is to be found of {len(ids) - len(rest)} users of valid"
-            )
+            known = f"{len(ids) - len(rest)} of {len(ids)} users of valid"
+            self.start = starting.Start(f"{self.start.why}: it may know what is to be found of {known}")
             return found
         return found.take(np.array(rest))
 

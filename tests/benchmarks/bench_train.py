@@ -54,7 +54,7 @@ class Clock:
     def look(self, network: SequenceNetwork) -> float:
         self.spent += time.perf_counter() - self.since
         self.seconds.append(self.spent)
-        self.values.append(validation_value(Sequence.of(self.model.shape, network), self.holdout))
+        self.values.append(validation_value(Sequence.of(self.model.shape, network), self.holdout, network.num_items))
         self.since = time.perf_counter()
         return self.values[-1]
 

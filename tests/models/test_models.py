@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from lakerec.columns import Models
 from lakerec.models import catalog
+from lakerec.models.basis import reduce_vectors
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
 from lakerec.models.data import Histories, Holdout, Recency, TrainingData, new_targets
@@ -12,7 +13,7 @@ from lakerec.models.linear import Ease, ItemCF
 from lakerec.models.neighbours import UserCF
 from lakerec.models.popular import Popular
 from lakerec.models.ranking import mask_seen, mean_ndcg
-from lakerec.models.sequence import Sequence, Shape, reduce_vectors
+from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.topk import recommend, top_k
 from lakerec.training_config import TrainConfig
 

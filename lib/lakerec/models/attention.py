@@ -156,7 +156,7 @@ class Attention:
             self.network.items.know(data)
             descend(
                 self.network, self._batches(blocks, data.num_items), lambda batch: self.network.loss(*batch), steps,
-                recipe.learning_rate, recipe.weight_decay, "train.attention.learning_rate",
+                recipe.learning_rate, recipe.weight_decay, self.name,
             )  # fmt: skip
 
     def _batches(self, blocks: np.ndarray, num_items: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -184,14 +184,13 @@ class Attention:
         return scores
 
     def save(self, folder: Path) -> None:
-        weights = {key: value.detach().numpy() for key, value in self.network.state_dict().items()}
         settings = {"recipe": asdict(self.recipe), "seed": self.seed, "num_items": len(self.network.items.met)}
-        storage.save(folder, self.name, weights, **settings)
+        storage.save(folder, self.name, storage.weights_of(self.network), **settings)
 
     @classmethod
     def load(cls, folder: Path) -> Attention:
         settings, weights = storage.settings(folder), storage.arrays(folder)
         model = cls(AttentionRecipe(**settings["recipe"]), settings["seed"])
         model.network = AttentionNetwork(settings["num_items"], weights["items.text"].shape[1], model.recipe)
-        model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        storage.put_into(model.network, weights)
         return model

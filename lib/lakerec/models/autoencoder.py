@@ -19,9 +19,9 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lakerec.errors import TrainingError
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
+from lakerec.models.descent import check_finite
 
 CELLS_AT_ONCE = 8_000_000
 """Users × items that scoring holds densely: 32 MB."""
@@ -97,8 +97,7 @@ class MultVae:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        if not all(weight.isfinite().all() for weight in self.network.parameters()):
-            raise TrainingError("mult_vae: its weights are not finite: lower train.mult_vae.learning_rate")
+        check_finite(self.network, self.name)
 
     def _batches(self, people: int) -> Iterator[np.ndarray]:
         """Row numbers of each step, all epochs."""
@@ -127,16 +126,15 @@ class MultVae:
         return scores
 
     def save(self, folder: Path) -> None:
-        weights = {key: value.detach().numpy() for key, value in self.network.state_dict().items()}
         settings = {"recipe": asdict(self.recipe), "seed": self.seed, "num_items": self.network.out.out_features}
-        storage.save(folder, self.name, weights, **settings)
+        storage.save(folder, self.name, storage.weights_of(self.network), **settings)
 
     @classmethod
     def load(cls, folder: Path) -> MultVae:
         settings = storage.settings(folder)
         model = cls(VaeRecipe(**settings["recipe"]), settings["seed"])
         model.network = VaeNetwork(settings["num_items"], model.recipe)
-        model.network.load_state_dict({key: torch.from_numpy(value) for key, value in storage.arrays(folder).items()})
+        storage.put_into(model.network, storage.arrays(folder))
         return model
 
 

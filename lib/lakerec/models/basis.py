@@ -61,6 +61,18 @@ class Basis:
         return cls(**found) if found else None
 
 
+def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
+    """Principal components of the rows that are not zero, scaled to unit variance overall; zero rows stay zero.
+
+    Args:
+        vectors: float32 [num_items, d].
+
+    Returns:
+        float32 [num_items, min(dims, d)].
+    """
+    return Basis.of(vectors, dims).apply(vectors)
+
+
 def _parts(vectors: np.ndarray) -> list[np.ndarray]:
     """Numbers of the rows that are not zero, some at a time: in double precision all of them would fill the memory."""
     starts = range(0, len(vectors), VECTORS_AT_ONCE)

@@ -149,7 +149,7 @@ class Behaviour:
             self._remember(examples)
             descend(
                 self.network, examples.batches(self.seed), self._loss, examples.steps, recipe.learning_rate,
-                recipe.weight_decay, "train.behaviour.learning_rate",
+                recipe.weight_decay, self.name,
             )  # fmt: skip
 
     def _network(self, num_items: int, width: int) -> MultiTaskNetwork:
@@ -234,16 +234,15 @@ class Behaviour:
 
     def save(self, folder: Path) -> None:
         network = self.network
-        weights = {key: value.detach().numpy() for key, value in network.state_dict().items()}
         settings = {"recipe": asdict(self.recipe), "seed": self.seed, "num_items": len(network.item_facts)}
-        storage.save(folder, self.name, weights, **settings)
+        storage.save(folder, self.name, storage.weights_of(network), **settings)
 
     @classmethod
     def load(cls, folder: Path) -> Behaviour:
         settings, weights = storage.settings(folder), storage.arrays(folder)
         model = cls(BehaviourRecipe(**settings["recipe"]), settings["seed"])
         model.network = model._network(settings["num_items"], weights["items.text"].shape[1])
-        model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        storage.put_into(model.network, weights)
         return model
 
 

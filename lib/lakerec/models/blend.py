@@ -142,6 +142,12 @@ def member_weights(
     return found
 
 
+def members_used(weights: Mapping[str, float], own: Sequence[Tailored], cold: ColdItems | None) -> set[str]:
+    """Names of the members that have a part in any score."""
+    every = [weights, *(each.weights for each in own), {Models.CONTENT: cold.text if cold else 0.0}]
+    return {name for each in every for name, weight in each.items() if weight}
+
+
 def blended(
     scores: Mapping[str, np.ndarray], weights: Mapping[str, float], own: Sequence[Tailored], histories: Histories
 ) -> np.ndarray:
@@ -168,8 +174,8 @@ class Blend:
         own: Sequence[Tailored] = (),
         cold: ColdItems | None = None,
     ) -> None:
-        used = [weights, *(each.weights for each in own), {Models.CONTENT: cold.text if cold else 0.0}]
-        self.members = [member for member in members if any(each.get(member.name) for each in used)]
+        used = members_used(weights, own, cold)
+        self.members = [member for member in members if member.name in used]
         self.weights = {member.name: weights.get(member.name, 0.0) for member in self.members}
         self.own, self.cold = list(own), cold
 

@@ -90,7 +90,7 @@ def fit_cold(
 
     found = ColdItems(items)
     before = after = values(found)
-    for bias, text in product(BIASES, TEXTS if content is not None else TEXTS[:1]):
+    for bias, text in [*product(BIASES, TEXTS if content is not None else TEXTS[:1])][1:]:  # the first lifts nothing
         tried = ColdItems(items, bias, text)
         whole, cold = values(tried)
         if whole >= (1 - tolerance) * before[0] and cold > after[1]:

@@ -22,7 +22,7 @@ from lakerec.models.blend import Blend
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.protocol import Recommender
-from lakerec.models.sequence import ROWS_AT_ONCE, Sequence, Shape
+from lakerec.models.sequence import ROWS_AT_ONCE, Sequence, Shape, last_states
 
 Precision = Literal["fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -79,33 +79,31 @@ class CompressedSequence:
     @torch.inference_mode()
     def score(self, histories: Histories) -> np.ndarray:
         self.network.eval()
-        items, length = len(self.table), self.shape.max_length
+        items = len(self.table)
         scores = np.zeros((len(histories), items), dtype=np.float32)
-        for start in range(0, len(histories), ROWS_AT_ONCE):
-            part = histories.take(np.arange(start, min(start + ROWS_AT_ONCE, len(histories))))
-            met = torch.from_numpy(part.padded(length, items))
-            told = self._rows(met.clamp(max=items - 1)) * (met < items).unsqueeze(-1)
-            ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1)
-            last = self.network.hidden(told)[torch.arange(len(part)), ends]
+        for part, last in last_states(self.network, histories, items, self._told, ROWS_AT_ONCE):
             for first in range(0, items, ITEMS_AT_ONCE):
                 some = slice(first, first + ITEMS_AT_ONCE)
-                scores[start : start + len(part), some] = (last @ self._rows(some).T).numpy()
+                scores[part, some] = (last @ self._rows(some).T).numpy()
         return scores
+
+    def _told(self, items: Tensor) -> Tensor:
+        """Vectors of events, zeros for padding."""
+        return self._rows(items.clamp(max=len(self.table) - 1)) * (items < len(self.table)).unsqueeze(-1)
 
     def _rows(self, which: Tensor | slice) -> Tensor:
         return self.table[which].float() * self.scale[which]
 
     def save(self, folder: Path) -> None:
-        weights = {key: value.numpy() for key, value in self.network.state_dict().items()}
-        weights |= {TABLE: self.table.numpy(), SCALE: self.scale.numpy()}
-        storage.save(folder, KIND, weights, shape=asdict(self.shape))
+        items = {TABLE: self.table.numpy(), SCALE: self.scale.numpy()}
+        storage.save(folder, KIND, storage.weights_of(self.network) | items, shape=asdict(self.shape))
 
     @classmethod
     def load(cls, folder: Path) -> CompressedSequence:
         shape, weights = Shape(**storage.settings(folder)["shape"]), storage.arrays(folder)
         table, scale = weights.pop(TABLE), weights.pop(SCALE)
         network = _without_items(shape)
-        network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        storage.put_into(network, weights)
         return cls(shape, network, table, scale)
 
 

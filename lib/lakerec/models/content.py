@@ -36,8 +36,7 @@ class Content:
 
     def _weights(self, histories: Histories) -> sparse.csr_matrix:
         """Weight of each event in its history, [n, num_items]."""
-        age = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(len(histories.items)) - 1
-        weight = np.exp2(-age / self.half_life).astype(np.float32)
+        weight = np.exp2(-histories.ago / self.half_life).astype(np.float32)
         return sparse.csr_matrix((weight, (histories.rows, histories.items)), shape=(len(histories), len(self.vectors)))
 
     def save(self, folder: Path) -> None:

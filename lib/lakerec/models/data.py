@@ -63,6 +63,11 @@ class Histories:
         """The history that each event belongs to, int64 [total]."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @property
+    def ago(self) -> np.ndarray:
+        """How many events came after each one in its history, int64 [total]."""
+        return np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items)) - 1
+
     def row(self, index: int) -> np.ndarray:
         """Items of one history."""
         return self.items[self.offsets[index] : self.offsets[index + 1]]
@@ -76,8 +81,7 @@ class Histories:
 
     def last(self, length: int) -> Histories:
         """The newest `length` events of each history."""
-        from_end = np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items))
-        kept = from_end <= length
+        kept = self.ago < length
         offsets = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, length))]).astype(np.int64)
         return Histories(offsets, self.items[kept], self.times[kept])
 
@@ -126,7 +130,7 @@ class Histories:
             return self.matrix(num_items)
         halvings = np.zeros(len(self.items))
         if recency.events:
-            halvings += (np.repeat(self.offsets[1:], self.lengths) - np.arange(len(self.items)) - 1) / recency.events
+            halvings += self.ago / recency.events
         if recency.days:
             newest = np.repeat(self.times[np.maximum(self.offsets[1:], 1) - 1], self.lengths) if len(self.times) else 0
             halvings += (newest - self.times) / (DAY * recency.days)

@@ -23,14 +23,14 @@ def descend(
     steps: int,
     learning_rate: float,
     weight_decay: float,
-    key: str,
+    name: str,
 ) -> None:
     """Take a step for each batch; the network is left as it scores.
 
     Args:
         steps: how many batches there are: the schedule's length.
         learning_rate: the highest one.
-        key: of the config, where the learning rate stands.
+        name: of the model, and of its section of `train`.
 
     Raises:
         TrainingError: it ended with weights that are not finite.
@@ -45,5 +45,17 @@ def descend(
         optimizer.step()
         rate.step()
     network.eval()
+    check_finite(network, name)
+
+
+def check_finite(network: nn.Module, name: str) -> None:
+    """See that training has not run away.
+
+    Args:
+        name: of the model, and of its section of `train`.
+
+    Raises:
+        TrainingError: a weight is not finite.
+    """
     if not all(weight.isfinite().all() for weight in network.parameters()):
-        raise TrainingError(f"the weights are not finite: lower {key}")
+        raise TrainingError(f"{name}: its weights are not finite: lower train.{name}.learning_rate")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lakerec.models.basis import reduce_vectors
 from lakerec.models.data import TrainingData
-from lakerec.models.sequence import reduce_vectors
 
 TEXT_DIMS = 64
 """Principal components kept of the text vectors."""

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lakerec.models.items import looked_up
+
 
 class Block(nn.Module):
     """Pre-norm causal attention and a gated feed-forward layer; [rows, T, dims] → the same."""
@@ -113,7 +115,7 @@ class SequenceNetwork(nn.Module):
         Args:
             items: int64 [rows, T], rows of `table`; those behind its end are padding, on the right.
         """
-        return self.hidden(F.embedding(items.clamp(max=len(table) - 1), table) * (items < len(table)).unsqueeze(-1))
+        return self.hidden(looked_up(items, table))
 
     def hidden(self, told: Tensor) -> Tensor:
         """The same from the events' vectors, [rows, T, dims], zero for padding."""

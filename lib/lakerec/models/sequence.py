@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lakerec.models import storage
 from lakerec.models.basis import Basis
 from lakerec.models.data import Histories, TrainingData
+from lakerec.models.items import looked_up
 from lakerec.models.network import SequenceNetwork
 
 ROWS_AT_ONCE = 512
@@ -31,16 +34,21 @@ class Shape:
     """Principal components kept of the text vectors."""
 
 
-def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
-    """Principal components of the rows that are not zero, scaled to unit variance overall; zero rows stay zero.
+def last_states(
+    network: SequenceNetwork, histories: Histories, pad: int, vectors: Callable[[Tensor], Tensor], at_once: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """The hidden state after each history's newest event, some histories at a time: which, and float [rows, dims].
 
     Args:
-        vectors: float32 [num_items, d].
-
-    Returns:
-        float32 [num_items, min(dims, d)].
+        pad: an id that is no item.
+        vectors: gives those of items, int64 [rows, T] → [rows, T, dims], zeros for padding.
     """
-    return Basis.of(vectors, dims).apply(vectors)
+    length, device = network.max_length, network.position.device
+    for start in range(0, len(histories), at_once):
+        part = histories.take(np.arange(start, min(start + at_once, len(histories))))
+        ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1).to(device)
+        hidden = network.hidden(vectors(torch.from_numpy(part.padded(length, pad)).to(device)))
+        yield slice(start, start + len(part)), hidden[torch.arange(len(part), device=device), ends]
 
 
 class Sequence:
@@ -109,22 +117,16 @@ class Sequence:
     @torch.inference_mode()
     def score(self, histories: Histories) -> np.ndarray:
         self.network.eval()
-        pad, length = self.network.num_items, self.shape.max_length
-        device = self.network.delta.device
-        table = self.network.table()
-        scores = np.zeros((len(histories), pad), dtype=np.float32)
-        at_once = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // pad))
-        for start in range(0, len(histories), at_once):
-            part = histories.take(np.arange(start, min(start + at_once, len(histories))))
-            ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1).to(device)
-            hidden = self.network(torch.from_numpy(part.padded(length, pad)).to(device), table)
-            last = hidden[torch.arange(len(part), device=device), ends]
-            scores[start : start + len(part)] = (last @ table.T).float().cpu().numpy()
+        num_items, table = self.network.num_items, self.network.table()
+        scores = np.zeros((len(histories), num_items), dtype=np.float32)
+        at_once = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // num_items))
+        states = last_states(self.network, histories, num_items, lambda items: looked_up(items, table), at_once)
+        for part, last in states:
+            scores[part] = (last @ table.T).float().cpu().numpy()
         return scores
 
     def save(self, folder: Path) -> None:
-        weights = {key: value.detach().cpu().numpy() for key, value in self.network.state_dict().items()}
-        weights |= {} if self.basis is None else self.basis.arrays()
+        weights = storage.weights_of(self.network) | ({} if self.basis is None else self.basis.arrays())
         storage.save(folder, self.name, weights, shape=asdict(self.shape), num_items=self.network.num_items)
 
     @classmethod
@@ -133,5 +135,5 @@ class Sequence:
         basis = Basis.from_arrays(weights)
         text = weights["text"] if weights["text"].shape[1] else None
         model = cls(Shape(**settings["shape"]), settings["num_items"], text, basis=basis)
-        model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        storage.put_into(model.network, weights)
         return model

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 SETTINGS, WEIGHTS = "model.json", "weights.safetensors"
 
@@ -29,3 +31,13 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
     """The weights."""
     found: dict[str, np.ndarray] = load_file(folder / WEIGHTS)
     return found
+
+
+def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """A network's weights and buffers by name, as `save` takes them."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def put_into(network: nn.Module, weights: dict[str, np.ndarray]) -> None:
+    """The inverse: the network takes over all of them."""
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})

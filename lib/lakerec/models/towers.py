@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lakerec.models.data import DAY, Histories
+from lakerec.models.moments import USER_FACTS, user_facts
 
 
 class Pool(torch.autograd.Function):
@@ -47,8 +48,7 @@ def event_weights(histories: Histories, half_lives: Sequence[float], num_items: 
 
     A row adds up to one; that of an empty history to nothing.
     """
-    age = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(len(histories.items)) - 1
-    decayed = [np.exp2(-age / half_life) for half_life in half_lives]
+    decayed = [np.exp2(-histories.ago / half_life) for half_life in half_lives]
     sums = [np.bincount(histories.rows, weights=each, minlength=len(histories)) for each in decayed]
     parts = [each / total[histories.rows] for each, total in zip(decayed, sums, strict=True)]
     rows = np.concatenate([histories.rows + number * len(histories) for number in range(len(half_lives))])
@@ -58,13 +58,8 @@ def event_weights(histories: Histories, half_lives: Sequence[float], num_items: 
 
 
 def history_statistics(histories: Histories) -> np.ndarray:
-    """Logarithms of 1 + number of events and of 1 + days between the first and the last, thirds; float32 [b, 2]."""
-    found = np.zeros((len(histories), 2), dtype=np.float32)
-    some = histories.lengths > 0
-    first, last = histories.offsets[:-1][some], histories.offsets[1:][some] - 1
-    found[:, 0] = np.log1p(histories.lengths)
-    found[some, 1] = np.log1p((histories.times[last] - histories.times[first]) / DAY)
-    return found / 3
+    """Thirds of the facts that `user_facts` says of whole histories, float32 [b, USER_FACTS]."""
+    return user_facts(histories.times, histories.offsets[:-1], histories.offsets[1:]) / 3
 
 
 def item_statistics(histories: Histories, num_items: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +124,7 @@ class Towers(nn.Module):
         self.project = nn.Linear(width, dims, bias=False) if width else None
         self.ids = nn.Parameter(torch.zeros(num_items, dims) if width else torch.randn(num_items, dims) * 0.05)
         self.popularity = nn.Linear(statistics.shape[1], dims, bias=False)
-        self.history = nn.Linear(len(half_lives) * dims + 2, dims)
+        self.history = nn.Linear(len(half_lives) * dims + USER_FACTS, dims)
         self.drop = nn.Dropout(dropout)
         for layer in (self.popularity, self.history, self.project):
             for weight in () if layer is None else layer.parameters():

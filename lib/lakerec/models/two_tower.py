@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lakerec.errors import TrainingError
 from lakerec.models import storage
+from lakerec.models.basis import reduce_vectors
 from lakerec.models.data import DAY, Histories, TrainingData
-from lakerec.models.sequence import reduce_vectors
+from lakerec.models.descent import check_finite
+from lakerec.models.items import TEXT_DIMS
 from lakerec.models.towers import Towers, item_statistics, mixed_loss
 
-TEXT_DIMS = 64
-"""Principal components kept of the text vectors."""
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises; over the others it falls to `FINAL_RATE` of its highest."""
 FINAL_RATE = 0.1
@@ -122,8 +121,7 @@ class TwoTower:
             self.network = self._towers(text, *item_statistics(data.histories, data.num_items)).train()
             if len(pairs.events):
                 self._train(pairs, data.num_items)
-        if not all(weight.isfinite().all() for weight in self.network.parameters()):
-            raise TrainingError("two_tower: its weights are not finite: lower train.two_tower.learning_rate")
+        check_finite(self.network, self.name)
 
     def _towers(self, text: np.ndarray | None, statistics: np.ndarray, met: np.ndarray) -> Towers:
         recipe = self.recipe
@@ -181,8 +179,7 @@ class TwoTower:
         return scores
 
     def save(self, folder: Path) -> None:
-        weights = {key: value.detach().numpy() for key, value in self.network.state_dict().items()}
-        storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed)
+        storage.save(folder, self.name, storage.weights_of(self.network), recipe=asdict(self.recipe), seed=self.seed)
 
     @classmethod
     def load(cls, folder: Path) -> TwoTower:
@@ -190,7 +187,7 @@ class TwoTower:
         model = cls(TowerRecipe(**settings["recipe"]), settings["seed"])
         text = weights["text"] if weights["text"].shape[1] else None
         model.network = model._towers(text, weights["statistics"], weights["met"][:, 0])
-        model.network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        storage.put_into(model.network, weights)
         return model
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from lakerec.evaluation.engagement import engagement_rows, value_rows
@@ -18,14 +16,14 @@ OTHERS = 100
 
 
 def figures(
-    context: Context, inputs: Inputs, folder: Path, users: np.ndarray, holdout: Holdout, num_items: int
+    context: Context, inputs: Inputs, model: Behaviour, users: np.ndarray, holdout: Holdout, num_items: int
 ) -> list[MetricRow]:
     """AUC and accuracy of the targets against items drawn at random; errors of the targets' values, where they have any.
 
     Args:
         users: external ids of the holdout's users.
     """
-    model, config = Behaviour.load(folder), context.config
+    config = context.config
     rest = (config.evaluate.bootstrap, config.seed)
     asked, wanted = with_others(holdout, num_items, config.seed)
     rated = Values.read(context, inputs, config.train.behaviour.rated) if config.train.behaviour.rated else None

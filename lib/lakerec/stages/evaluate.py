@@ -27,6 +27,7 @@ from lakerec.errors import InputError
 from lakerec.evaluation.intervals import interval_over_seeds
 from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
 from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.behaviour import Behaviour
 from lakerec.models.catalog import load, seeded
 from lakerec.models.cold import cold_items
 from lakerec.models.compressed import PRECISIONS, compressed
@@ -61,12 +62,13 @@ def run(context: Context, inputs: Inputs) -> Result:
     for number, path in enumerate(fitted):
         name = path.name
         context.progress.update(name, number, len(fitted))
-        items, scores = lists(load(path), holdout.histories, context.config.evaluate.depth, len(ids))
+        model = load(path)
+        items, scores = lists(model, holdout.histories, context.config.evaluate.depth, len(ids))
         rows += _metrics(context, name, items, holdout, len(ids), cold)
         if name == Models.SEQUENCE:
-            rows += _compressed(context, load(path), holdout, len(ids))
-        if name == Models.BEHAVIOUR:
-            rows += engagement.figures(context, inputs, path, users, holdout, len(ids))
+            rows += _compressed(context, model, holdout, len(ids))
+        if isinstance(model, Behaviour):
+            rows += engagement.figures(context, inputs, model, users, holdout, len(ids))
         if "#" not in name:
             written += _write_lists(context, name, users, ids, items, scores)
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))

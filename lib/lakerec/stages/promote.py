@@ -28,7 +28,6 @@ from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load
 from lakerec.models.compressed import compressed
 from lakerec.models.data import Holdout
-from lakerec.models.protocol import Recommender
 from lakerec.registry import gate
 from lakerec.registry.packaging import register
 from lakerec.stages import arrays
@@ -47,16 +46,14 @@ def run(context: Context, inputs: Inputs) -> Result:
     values = _test_values(context, evaluated.run_id)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
     model, why = candidate(best_by_validation(dict(trained.details)), values, champion)
-    recommender = load(Path(trained.details["folder"]) / model)
+    version = _registered(context, inputs, name, model, trained)
     if config.table != "fp32":
-        recommender = compressed(recommender, config.table)
-        values |= {model: _value(context, inputs, model, recommender, arrays.item_ids(context, inputs))}
-    version = _registered(context, inputs, name, model, recommender, trained.run_id)
+        values |= {model: _version_value(context, inputs, name, version)}
     gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
     if champion == version:
         decision = gate.Decision(True, ["it is the champion already"])
     else:
-        before = None if champion is None else _champion_value(context, inputs, name, champion)
+        before = None if champion is None else _version_value(context, inputs, name, champion)
         baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
         decision = gate.decide(values[model], before, baseline, config.minimum_gain)
         if baseline is None and model != Models.POPULAR:
@@ -127,21 +124,22 @@ def _test_values(context: Context, run_id: str) -> dict[str, float]:
     return values
 
 
-def _registered(context: Context, inputs: Inputs, name: str, model: str, recommender: Recommender, run_id: str) -> str:
+def _registered(context: Context, inputs: Inputs, name: str, model: str, trained: Row) -> str:
     """The version of this train run's model, registered unless an earlier try came so far."""
-    tags = {TRAIN_RUN: run_id, "model": model, "table": context.config.promote.table}
+    table = context.config.promote.table
+    tags = {TRAIN_RUN: trained.run_id, "model": model, "table": table}
     found = gate.version_with(context.tracker, name, tags)
-    return found or register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags)
+    if found is not None:
+        return found
+    recommender = load(Path(trained.details["folder"]) / model)
+    recommender = recommender if table == "fp32" else compressed(recommender, table)
+    return register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags)
 
 
-def _champion_value(context: Context, inputs: Inputs, name: str, version: str) -> float:
-    """The champion's metric on the present test, measured anew."""
-    return _value(context, inputs, gate.CHAMPION, *gate.registered(context.tracker, name, version))
-
-
-def _value(context: Context, inputs: Inputs, name: str, model: Recommender, its_ids: np.ndarray) -> float:
-    """A model's metric on the present test; items are matched by their external ids, which are object [its items]."""
+def _version_value(context: Context, inputs: Inputs, name: str, version: str) -> float:
+    """A registered version's metric on the present test, measured anew; items are matched by their external ids."""
     config = context.config.promote
+    model, its_ids = gate.registered(context.tracker, name, version)
     ids = arrays.item_ids(context, inputs)
     there, back = arrays.renumbering(ids, its_ids), arrays.renumbering(its_ids, ids)
     _, holdout = arrays.holdout(context, inputs, Splits.TEST)
@@ -149,7 +147,7 @@ def _value(context: Context, inputs: Inputs, name: str, model: Recommender, its_
     items, _ = lists(model, asked.histories, context.config.evaluate.depth, len(its_ids), np.flatnonzero(back < 0))
     shown = np.where(items >= 0, back[items], -1)
     rows = evaluate_lists(
-        name, shown, asked.targets.offsets, asked.targets.items, len(ids), [config.k],
+        model.name, shown, asked.targets.offsets, asked.targets.items, len(ids), [config.k],
         context.config.evaluate.bootstrap, context.config.seed,
     )  # fmt: skip
     return next(row.value for row in rows if row.metric == config.metric)

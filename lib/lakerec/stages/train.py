@@ -4,7 +4,7 @@
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed;
                     with train.start: last both go on from the last run's (see `lakerec.stages.starting`)
     blend           weights on the validation scores of the models fitted on train, and of slices of users where these gain;
-                    members are the refitted ones
+                    members are the refitted ones (see `lakerec.stages.blending`)
 
 The sequence model's fits leave checkpoints in the run's scratch folder. The run after one that was cut short takes them over
 and goes on from those of the same task.
@@ -29,15 +29,12 @@ import numpy as np
 from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
-from lakerec.models.blend import Blend, CrossFit, Tailored, blended, fit_weights, standardise
+from lakerec.models.blend import standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of
-from lakerec.models.cold import ColdItems, Lift, cold_items, fit_cold
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
-from lakerec.models.slices import CATEGORIES, LENGTHS, Categories, Division, Lengths
-from lakerec.models.tailoring import Tried, tailored
-from lakerec.stages import arrays, starting
+from lakerec.stages import arrays, blending, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.factorizing import fit_als
 from lakerec.stages.log import event
@@ -76,15 +73,13 @@ def run(context: Context, inputs: Inputs) -> Result:
     values = {f"valid_ndcg_{name}": value for name, value in job.values.items()}
     details = {"folder": str(job.folder), "curves": json.dumps(job.curves), "ranks": str(job.ranks)}
     details |= {SEEDS: json.dumps(job.config.seeds)}
-    details |= {"weights": json.dumps(job.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
+    details |= {"weights": json.dumps(job.blend.weights)} | {name: f"{value:.6f}" for name, value in values.items()}
     details["settings"] = json.dumps(job.settings)
     begun = starting.summary(job.start, job.fits)
     details |= {"start": json.dumps(begun), starting.DATA: job.data, starting.ENCODER: job.encoder}
-    told = {"curves": job.curves, "blend_weights": job.weights, "validation": job.values, "settings": job.settings}
-    details["slices"] = json.dumps([each.told() for each in job.slices])
-    details["cold"] = json.dumps(job.lift.told() if job.lift else None)
-    told |= {"start": begun, "slices": [each.told() for each in job.slices], "cold": json.loads(details["cold"])}
-    context.tracker.log_dict(told, "train.json")
+    details |= {name: json.dumps(value) for name, value in job.blend.told().items()}
+    told = {"curves": job.curves, "blend_weights": job.blend.weights, "validation": job.values, "settings": job.settings}
+    context.tracker.log_dict(told | {"start": begun, **job.blend.told()}, "train.json")
     return Result(rows_in=job.events, rows_out=len(job.values), details=details, metrics=values)
 
 
@@ -157,10 +152,7 @@ class Job:
         self.values: dict[str, float] = {}
         self.scores: dict[str, np.ndarray] = {}
         self.curves: dict[str, list[dict[str, Any]]] = {}
-        self.weights: dict[str, float] = {}
-        self.slices: list[Tried] = []
-        self.lift: Lift | None = None
-        """Of cold items in the blend."""
+        self.blend = blending.Mixture({})
         self.settings: dict[str, float] = {}
         """What validation chose, by model and key."""
         self.ranks, self.epochs = 1, 1
@@ -225,41 +217,12 @@ class Job:
 
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""
-        if not self.values:
+        divisions = blending.divisions(self.context, self.inputs) if self.scores else []
+        self.blend = blending.mixture(self.scores, self.values, self.holdout, self.train.histories, divisions, self.config)
+        if self.blend.value is None:
             return
-        first = Models.SEQUENCE if Models.SEQUENCE in self.scores else max(self.values, key=self.values.__getitem__)
-        self.weights = fit_weights(self.scores, self.holdout, first)
-        judge = CrossFit(self.scores, self.holdout, first)
-        self.slices = tailored(judge, self.weights, self._divisions(), self.config.slice_users)
-        tailor = [each.kept for each in self.slices if each.kept is not None]
-        cold = self._cold(tailor)
-        used = [self.weights, *(each.weights for each in tailor), {Models.CONTENT: cold.text if cold else 0.0}]
-        names = [name for name in self.weights if any(each.get(name) for each in used)]
-        for seed in self.config.seeds:
-            own = {Models.SEQUENCE: seeded(Models.SEQUENCE, seed, self.config.seeds)}
-            folders = {name: own.get(name, name) for name in names}
-            blend = Blend([load(self.folder / folder) for folder in folders.values()], self.weights, tailor, cold)
-            places = {name: f"../{folder}" for name, folder in folders.items()}
-            blend.save_beside(self.folder / seeded(Models.BLEND, seed, self.config.seeds), places)
-        self.values[Models.BLEND] = float(judge.common.mean())
-
-    def _cold(self, tailor: list[Tailored]) -> ColdItems | None:
-        """How cold items are lifted: chosen on validation by those of train, then of train + valid."""
-        num_items = self.train.num_items
-        whole = blended(self.scores, self.weights, tailor, self.holdout.histories)
-        items = cold_items(self.train.histories, num_items)
-        self.lift = fit_cold(whole, self.scores.get(Models.CONTENT), self.holdout, items, self.config.cold_tolerance)
-        chosen = self.lift.chosen
-        if not (chosen.bias or chosen.text):
-            return None
-        return replace(chosen, items=cold_items(self.both.histories, num_items))
-
-    def _divisions(self) -> list[Division]:
-        """What users are divided by; a catalogue without categories has none of these."""
-        found: list[Division] = [Lengths()] if LENGTHS in self.config.slices else []
-        if CATEGORIES in self.config.slices:
-            found.append(Categories.of_items(arrays.descriptions(self.context, self.inputs)[1]))
-        return found
+        blending.save_blends(self.blend, self.both.histories, self.both.num_items, self.folder, self.config.seeds)
+        self.values[Models.BLEND] = self.blend.value
 
     def _judge(self, name: str, model: Recommender) -> bool:
         """Keep what validation says of the model, unless another one of the name did better; gives whether it is kept."""

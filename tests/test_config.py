@@ -60,6 +60,8 @@ def test_a_childs_column_mapping_replaces_the_parents(file):
         ("split.valid=0.95", r"valid \(0\.95\) must be below test"),
         ("train.models=[eas]", r"unknown model `eas`; did you mean `ease`\?"),
         ("train.dims=65", r"dims \(65\) must be a multiple of heads"),
+        ("train.distilled.dims=33", r"dims \(33\) must be a multiple of heads"),
+        ("train.models=[ease, distilled]", "`distilled` learns from `sequence`, which is not among"),
         ("lake.catalog=main", r"give either `root`, or `catalog` and `schema` together"),
         ("features.item_text=['{tilte}']", r"`\{tilte\}`: unknown field `tilte`.*did you mean `title`.*\{?attributes\.NAME"),
         ("features.item_text=['{attributes.}']", r"unknown field `attributes\.`"),

@@ -223,12 +223,13 @@ class Models:
     CONTENT: Final = "content"
     TWO_TOWER: Final = "two_tower"
     SEQUENCE: Final = "sequence"
+    DISTILLED: Final = "distilled"
     ATTENTION: Final = "attention"
     BEHAVIOUR: Final = "behaviour"
     BLEND: Final = "blend"
     ALL: Final = (
-        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, TWO_TOWER, SEQUENCE, ATTENTION, BEHAVIOUR,
-        BLEND,
+        POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, MULT_VAE, CONTENT, TWO_TOWER, SEQUENCE, DISTILLED, ATTENTION,
+        BEHAVIOUR, BLEND,
     )  # fmt: skip
     DEFAULT: Final = (
         POPULAR, RECENT_POPULAR, USER_CF, ITEM_CF, ALS, EASE, CONTENT, TWO_TOWER, SEQUENCE, BEHAVIOUR, BLEND,

@@ -160,6 +160,7 @@ class PromoteConfig(Section):
     """What makes a challenger the champion."""
 
     model_name: str | None = Field(None, description="registered model name; default: lakerec-<name>")
+    model: str | None = Field(None, description="the model that is offered; null: the one that validation likes best")
     metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr"] = Metrics.NDCG
     k: int = Field(10, ge=1)
     minimum_gain: float = Field(0.0, ge=0, description="how much better, as a share of the champion's value")

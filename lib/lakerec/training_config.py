@@ -97,10 +97,27 @@ class BehaviourConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
 
 
+class DistilledConfig(Section):
+    """A smaller sequence model that learns from the larger one, too."""
+
+    dims: int = Field(32, ge=4, description="width")
+    blocks: int = Field(1, ge=1, description="transformer blocks")
+    heads: int = Field(2, ge=1, description="attention heads; dims must be a multiple")
+    teaching: float = Field(
+        0.5, ge=0, le=1, description="share of the loss that is what the larger one expects; the rest: what happened"
+    )
+
+    @model_validator(mode="after")
+    def _divides(self) -> DistilledConfig:
+        if self.dims % self.heads:
+            raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+        return self
+
+
 Augmentation = Literal["crop", "mask", "reorder", "swap"]
 Choice = Literal[
     "half_life_days", "recent_days", "history_half_life", "history_half_life_days", "regularization", "als.alpha",
-    "als.regularization",
+    "als.regularization", "two_tower.half_life_days",
 ]  # fmt: skip
 
 
@@ -115,6 +132,7 @@ def _choices() -> dict[Choice, list[float]]:
     return {
         "half_life_days": [0, 7, 30], "recent_days": [1, 7, 30], "history_half_life": [0, 5, 20, 80],
         "history_half_life_days": [0, 30], "regularization": [100, 400], "als.alpha": [], "als.regularization": [],
+        "two_tower.half_life_days": [7],
     }  # fmt: skip
 
 
@@ -183,6 +201,7 @@ class TrainConfig(Section):
     attention: AttentionConfig = AttentionConfig()
     behaviour: BehaviourConfig = BehaviourConfig()
     two_tower: TwoTowerConfig = TwoTowerConfig()
+    distilled: DistilledConfig = DistilledConfig()
     half_life: float = Field(2.0, gt=0, description="content: events after which an older item counts half")
     recent_days: int = Field(7, gt=0, description="recent_popular: days before the last event")
     slices: list[Division] = Field(
@@ -207,6 +226,10 @@ class TrainConfig(Section):
                 raise ValueError(f"unknown model `{model}`{nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")
         if self.dims % self.heads:
             raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+        if Models.DISTILLED in self.models and Models.SEQUENCE not in self.models:
+            raise ValueError(
+                f"models: `{Models.DISTILLED}` learns from `{Models.SEQUENCE}`, which is not among {self.models}"
+            )
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be different numbers from 0 on, found {self.seeds}")
         return self

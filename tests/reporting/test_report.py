@@ -39,6 +39,23 @@ def test_the_headline_is_what_validation_chose_though_the_test_likes_another_mor
     assert '<tr class="best"><td>ease</td>' in page and '<tr class="best"><td>blend</td>' not in page
 
 
+def test_single_events_and_smaller_models_have_tables_where_they_were_measured(tmp_path, page):
+    assert "Single events" not in page and "made smaller" not in page
+    rows = made().metrics + [metric("sequence", Metrics.NDCG, value, name) for name, value in (("all", 0.2), ("int8", 0.19))]
+    rows += [metric("distilled", Metrics.NDCG, 0.17)]
+    others = [
+        metric(name, metric_, 0.05)
+        for name in ("sequence", "distilled")
+        for metric_ in Metrics.ALL
+        if metric_ != Metrics.NDCG
+    ]
+    single = [metric("behaviour", Metrics.AUC, 0.875)]
+    text = text_of(render(made(metrics=rows + others, single=single, asked_for=True), tmp_path / "report.html").read_text())
+    assert "behaviour AUC: an item that was taken is above one drawn at random 0.8750 0.8650–0.8850" in text
+    assert "items in int8, a quarter 0.1900 5.0 %" in text and "distilled into a smaller network 0.1700 15.0 %" in text
+    assert "blend , asked for by promote.model, reaches" in text
+
+
 def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_path, page):
     assert "most popular items" not in page
     rows = made().metrics + [metric("popular", name, 0.05) for name in Metrics.ALL]

@@ -2,7 +2,8 @@
 
 import pytest
 from lakerec.columns import Models
-from lakerec.stages.promote import best_by_validation, candidate
+from lakerec.errors import ConfigError
+from lakerec.stages.promote import best_by_validation, candidate, offered
 
 VALUES = {Models.POPULAR: 0.30, Models.SEQUENCE: 0.20, Models.EASE: 0.40}
 
@@ -29,3 +30,10 @@ def test_the_reason_names_what_validation_chose():
 
 def test_validation_chooses_and_the_test_has_no_say():
     assert best_by_validation({"valid_ndcg_ease": "0.1", "valid_ndcg_blend": "0.2", "folder": "x"}) == "blend"
+
+
+def test_the_model_that_is_asked_for_is_offered_in_place_of_validations_best():
+    details = {"valid_ndcg_distilled": "0.1", "valid_ndcg_sequence": "0.2"}
+    assert offered(details, None) == "sequence" and offered(details, "distilled") == "distilled"
+    with pytest.raises(ConfigError, match=r"promote.model: `blend` was not fitted .* distilled, sequence$"):
+        offered(details, "blend")

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from lakerec.models import storage
 from lakerec.models.catalog import load
 from lakerec.models.data import Histories
 from lakerec.training.fit import fit, kept_under
@@ -98,6 +99,24 @@ def test_a_fit_that_was_cut_short_ends_as_the_unbroken_one_and_one_that_was_over
     np.testing.assert_array_equal(scores(tmp_path / "cut"), scores(tmp_path / "whole"))
     assert supervised(replace(spec, output=str(tmp_path / "again"))) == whole and len(steps) == 19
     np.testing.assert_array_equal(scores(tmp_path / "again"), scores(tmp_path / "whole"))
+
+
+def test_a_smaller_network_learns_from_a_fitted_one_and_its_checkpoints_are_told_by_what_that_knows(tmp_path):
+    fit(asdict(task(tmp_path, "teacher")))
+    shape = {**task(tmp_path, "small").shape, "dims": 8}
+    taught = replace(
+        task(tmp_path, "small", recipe=recipe(8) | {"teaching": 1.0}), shape=shape, teacher=str(tmp_path / "teacher")
+    )
+    assert fit(asdict(taught))["best_value"] > 0.9
+    assert storage.settings(tmp_path / "small")["shape"]["dims"] == 8
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    places = [kept_under(tmp_path, replace(taught, teacher=str(tmp_path / "moved")), "data").checkpoints]
+    fit(asdict(task(tmp_path, "other", seed=9)))
+    places += [
+        kept_under(tmp_path, replace(taught, teacher=name), "data").checkpoints for name in (str(tmp_path / "other"), None)
+    ]
+    (tmp_path / "moved").rename(tmp_path / "teacher")
+    assert len(set(places)) == 3 and kept_under(tmp_path, taught, "data").checkpoints == places[0]
 
 
 def test_varied_windows_reach_the_loop(tmp_path):

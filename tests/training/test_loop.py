@@ -61,6 +61,24 @@ def test_sequences_that_can_be_predicted_are(negatives):
     assert fit.curve[-1].loss < fit.curve[0].loss / 2
 
 
+@pytest.mark.parametrize("negatives", [0, 6], ids=["all items", "six drawn"])
+def test_what_a_teacher_knows_is_learned_from_histories_that_do_not_show_it(negatives):
+    teacher, _ = trained(Recipe(epochs=25, learning_rate=1e-2, averaging=0.9))
+    before = {name: value.clone() for name, value in teacher.network.state_dict().items()}
+    noise = np.random.default_rng(5).integers(0, ITEMS, (300, 9))
+    recipe = Recipe(epochs=12, learning_rate=1e-2, averaging=0.9, negatives=negatives)
+    asked = Histories.from_lists([[n, (n + 1) % ITEMS] for n in range(ITEMS)])
+    found = {}
+    for teaching in (0.0, 1.0):
+        student, _ = trained(
+            replace(recipe, teaching=teaching), histories=Histories.from_lists(noise.tolist()),
+            shape=replace(SHAPE, dims=8), teacher=teacher.network.eval(),
+        )  # fmt: skip
+        found[teaching] = (student.score(asked).argmax(axis=1) == (np.arange(ITEMS) + 2) % ITEMS).mean()
+    assert found[1.0] >= 0.9 and found[0.0] <= 0.4
+    assert all(torch.equal(before[name], value) for name, value in teacher.network.state_dict().items())
+
+
 def test_with_all_items_drawn_steps_are_those_of_the_full_softmax():
     """Loss, clipping, AdamW and average, whichever way the rows are worked on."""
     full, fit = trained(Recipe(epochs=2), shape=DRY)

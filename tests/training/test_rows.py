@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from lakerec.training.rows import Rows, drawn, sampled_loss
+from lakerec.training.rows import Rows, drawn, sampled_logits
 from torch.nn import functional as F
 
 ITEMS, DIMS = 40, 6
@@ -17,6 +17,11 @@ def given(seed=0, targets=5):
 
 def full(hidden, targets, table):
     return F.cross_entropy(hidden @ table.T, targets, reduction="sum")
+
+
+def sampled_loss(hidden, targets, negatives, table, num_items):
+    logits = sampled_logits(hidden, targets, negatives, table, num_items)
+    return F.cross_entropy(logits, torch.zeros_like(targets), reduction="sum")
 
 
 def test_a_draw_follows_from_seed_and_step_and_holds_no_item_twice():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +62,7 @@ CHOSEN: dict[str, tuple[Choice, ...]] = {
     Models.ITEM_CF: (*AT_SCORING, "half_life_days"),
     Models.ALS: (*AT_SCORING, "half_life_days", "als.alpha", "als.regularization"),
     Models.EASE: (*AT_SCORING, "half_life_days", "regularization"),
+    Models.TWO_TOWER: ("two_tower.half_life_days",),
 }
 """The keys of `train` that validation chooses on every run, among `train.choices`, one after the other."""
 
@@ -106,6 +108,12 @@ def build(name: str, config: TrainConfig) -> Recommender:
 def shape_of(config: TrainConfig) -> Shape:
     """The sequence network's size."""
     return Shape(config.dims, config.blocks, config.heads, config.max_length, config.dropout)
+
+
+def small_shape_of(config: TrainConfig) -> Shape:
+    """The distilled network's."""
+    small = config.distilled
+    return replace(shape_of(config), dims=small.dims, blocks=small.blocks, heads=small.heads)
 
 
 def seeded(name: str, seed: int, seeds: list[int]) -> str:

@@ -14,7 +14,7 @@ from lakerec.columns import Metrics, Models
 from lakerec.reporting import plots
 from lakerec.reporting.data_page import FEW, DataPage
 from lakerec.reporting.data_plots import plots_of
-from lakerec.reporting.words import BOT_WORDS, SLICES, TABLES, UNITS, minutes, number, share
+from lakerec.reporting.words import BOT_WORDS, DISTILLED, SINGLE, SLICES, TABLES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
@@ -34,7 +34,7 @@ class ReportData:
     metrics: list[dict[str, Any]]
     """Rows of eval/metrics at `k`."""
     chosen: str
-    """The model that validation liked best."""
+    """The model that validation liked best, or the one that was asked for."""
     promotion: dict[str, Any]
     weights: dict[str, float]
     curves: dict[str, list[dict[str, float]]]
@@ -46,6 +46,10 @@ class ReportData:
     page: DataPage
     """What the report says about the data."""
     bots_looked_for: bool = True
+    asked_for: bool = False
+    """Whether `chosen` is what promote.model names."""
+    single: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of eval/metrics that are of single events."""
     settings: dict[str, float] = field(default_factory=dict)
     """What validation chose, by model and key."""
     cold: dict[str, Any] | None = None
@@ -86,8 +90,8 @@ def render(data: ReportData, path: Path) -> Path:
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
-        seeds=_seeds(data.metrics), tables=_tables(data.metrics), data_plots=plots_of(data.page.kept), few=FEW,
-        bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for,
+        seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW,
+        bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,15 +109,14 @@ def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any
 
 
 def _tables(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """NDCG of the sequence model by the precision of its items, and the share of the first that is lost."""
-    rows = [row for row in metrics if row["model"] == Models.SEQUENCE and row["metric"] == Metrics.NDCG]
-    found = {row["slice"]: row["value"] for row in rows if row["slice"] in TABLES}
-    whole = found.get("all")
+    """NDCG of the sequence model as it is and made smaller, and the share of the first that is lost."""
+    ndcg = {(row["model"], row["slice"]): row["value"] for row in metrics if row["metric"] == Metrics.NDCG}
+    ways = {(Models.SEQUENCE, name): words for name, words in TABLES.items()} | {(Models.DISTILLED, "all"): DISTILLED}
+    found = {words: ndcg[way] for way, words in ways.items() if way in ndcg}
+    whole = ndcg.get((Models.SEQUENCE, "all"))
     if not whole or len(found) < 2:
         return []
-    return [
-        {"name": TABLES[name], "value": found[name], "lost": 1 - found[name] / whole} for name in TABLES if name in found
-    ]
+    return [{"name": words, "value": value, "lost": 1 - value / whole} for words, value in found.items()]
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from lakerec.columns import Metrics
+
 SLICES = {
     "cold_items": "Targets with at most five earlier events",
     "sparse_users": "Users with at most ten earlier events",
 }
-TABLES = {"all": "as it was fitted, fp32", "fp16": "fp16, half of it", "int8": "int8, a quarter"}
+TABLES = {"all": "as it was fitted, fp32", "fp16": "items in fp16, half of them", "int8": "items in int8, a quarter"}
 """Precisions of the sequence model's item table, by slice of eval/metrics."""
+SINGLE = {
+    Metrics.AUC: "AUC: an item that was taken is above one drawn at random",
+    Metrics.ACCURACY: "accuracy: yes or no is right, taken and drawn counting alike",
+    Metrics.MAE: "mean absolute error of the value given", Metrics.RMSE: "root mean squared error of it",
+}  # fmt: skip
+"""Figures of single events in words."""
+DISTILLED = "distilled into a smaller network"
 BOT_WORDS = {
     "rate": "events a minute", "breadth": "different items a day", "regularity": "regular pauses",
     "user_agent": "user agent",

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Models, Splits, Tables
-from lakerec.errors import InputError, PromotionError
+from lakerec.errors import ConfigError, InputError, PromotionError
 from lakerec.evaluation.lists import ALL, evaluate_lists
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load
@@ -45,7 +45,7 @@ def run(context: Context, inputs: Inputs) -> Result:
     trained, evaluated = judged(context, inputs)
     values = _test_values(context, evaluated.run_id)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
-    model, why = candidate(best_by_validation(dict(trained.details)), values, champion)
+    model, why = candidate(offered(dict(trained.details), config.model), values, champion)
     version = _registered(context, inputs, name, model, trained)
     if config.table != "fp32":
         values |= {model: _version_value(context, inputs, name, version)}
@@ -79,6 +79,18 @@ def best_by_validation(details: dict[str, str]) -> str:
     """The model with the highest validation NDCG@10; the test has no say in it."""
     values = {key.removeprefix(VALID): float(value) for key, value in details.items() if key.startswith(VALID)}
     return max(values, key=values.__getitem__)
+
+
+def offered(details: dict[str, str], asked: str | None) -> str:
+    """The model that the config asks for, or validation's best.
+
+    Raises:
+        ConfigError: what it asks for was not fitted.
+    """
+    if asked is not None and f"{VALID}{asked}" not in details:
+        fitted = ", ".join(key.removeprefix(VALID) for key in details if key.startswith(VALID))
+        raise ConfigError(f"promote.model: `{asked}` was not fitted by the last train run, which has {fitted}")
+    return asked or best_by_validation(details)
 
 
 def candidate(chosen: str, values: Mapping[str, float], champion: str | None) -> tuple[str, list[str]]:

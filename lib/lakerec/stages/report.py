@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.errors import ConfigError
+from lakerec.evaluation.engagement import NO_LIST
 from lakerec.reporting.data_page import DataPage
 from lakerec.reporting.plots import plane
 from lakerec.reporting.report import ReportData, render
@@ -21,7 +22,7 @@ from lakerec.stages import arrays
 from lakerec.stages.adopting import ADAPT
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
-from lakerec.stages.promote import best_by_validation, judged
+from lakerec.stages.promote import judged, offered
 from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
 from lakerec.stages.report_descriptions import descriptions
 from lakerec.stages.report_drift import drift
@@ -60,7 +61,8 @@ def report_path(context: Context) -> Path:
 def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) -> ReportData:
     """What the report shows."""
     config, k = context.config, context.config.promote.k
-    metrics = context.lake.read(Tables.METRICS).where((F.col(C.RUN_ID) == rows["evaluate"]["run_id"]) & (F.col(C.K) == k))
+    run = F.col(C.RUN_ID) == rows["evaluate"]["run_id"]
+    metrics = [row.asDict() for row in context.lake.read(Tables.METRICS).where(run & F.col(C.K).isin(k, NO_LIST)).collect()]
     trained = rows["train"]["details"]
     points, groups = _map(context, inputs)
     page = data_page(context, inputs)
@@ -69,8 +71,10 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         k=k,
         protocol=config.split.protocol.replace("_", " "),
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        metrics=[row.asDict() for row in metrics.collect()],
-        chosen=best_by_validation(trained),
+        metrics=[row for row in metrics if row[C.K] == k],
+        single=[row for row in metrics if row[C.K] == NO_LIST],
+        asked_for=config.promote.model is not None,
+        chosen=offered(trained, config.promote.model),
         promotion=_promotion(rows),
         weights=json.loads(trained["weights"]),
         settings=json.loads(trained.get("settings", "{}")),

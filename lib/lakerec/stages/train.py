@@ -3,6 +3,7 @@
     simple models   fit(train), each of train.choices → best validation NDCG@10 → fit(train + valid); als by Spark's MLlib
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed;
                     with train.start: last both go on from the last run's (see `lakerec.stages.starting`)
+    distilled       where asked for: the same of a smaller network, which learns from the sequence model too; not blended
     blend           weights on the validation scores of the models fitted on train, and of slices of users where these gain;
                     members are the refitted ones (see `lakerec.stages.blending`)
 
@@ -30,7 +31,7 @@ from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.models.blend import standardise
-from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of
+from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of, small_shape_of
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
@@ -48,7 +49,7 @@ from lakerec.training_config import TrainConfig
 
 SEEDS = "seeds"
 """Detail that lists the seeds, the first of which serves."""
-NEEDS_MORE = (Models.SEQUENCE, Models.BLEND)
+NEEDS_MORE = (Models.SEQUENCE, Models.DISTILLED, Models.BLEND)
 """Models that are not fitted on histories alone."""
 DENSE = (Models.EASE, Models.MULT_VAE)
 """Models whose memory and time do not bear any catalogue."""
@@ -65,6 +66,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     if Models.SEQUENCE in context.config.train.models:
         for seed in context.config.train.seeds:
             job.fit_sequence(seed)
+    if Models.DISTILLED in context.config.train.models:
+        job.fit_distilled()
     if Models.BLEND in context.config.train.models:
         job.fit_blend()
     shutil.rmtree(job.scratch, ignore_errors=True)
@@ -142,6 +145,8 @@ class Job:
             for known in (train, both)
         )
         self.start = starting.start(context, inputs)
+        self.shared = self.scratch / "inputs.safetensors"
+        """What all ranks of a fit read beside the sequences."""
         self.holdout = self._holdout(validation_users(self.config, num_items))
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
@@ -201,24 +206,33 @@ class Job:
 
     def fit_sequence(self, seed: int) -> None:
         """Early stop on valid chooses the epochs, with the first seed; every seed's refit on train + valid runs as many."""
-        shared = self.scratch / "inputs.safetensors"
-        if not shared.is_file():
-            save_inputs(shared, self.train.item_vectors, self.holdout, seen=self.start.seen)
-            event("train", self.context.run_id, f"sequence {self.start.told}")
         name = seeded(Models.SEQUENCE, seed, self.config.seeds)
         if seed == self.config.seeds[0]:
-            trial = self._task(shared, Splits.TRAIN, seed, f"{starting.KEPT}/{Models.SEQUENCE}")
-            chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}", "loss")
+            save_inputs(self.shared, self.train.item_vectors, self.holdout, seen=self.start.seen)
+            event("train", self.context.run_id, f"sequence {self.start.told}")
+            trial = self._task(Splits.TRAIN, seed, f"{starting.KEPT}/{Models.SEQUENCE}")
+            chosen = self._launch(trial, f"sequence on train, fit 1 of {1 + len(self.config.seeds)}")
             self.curves[name], self.ranks, self.epochs = chosen["curve"], chosen["ranks"], chosen["best_epoch"]
             self._judge(name, load(Path(trial.output)))
-        final = self._task(shared, Splits.VALID, seed, name, stop_after=self.epochs)
+        final = self._task(Splits.VALID, seed, name, stop_after=self.epochs)
         number = f"fit {2 + self.config.seeds.index(seed)} of {1 + len(self.config.seeds)}"
         self._launch(final, f"sequence on train + valid, {number}", f"refit_loss_seed_{seed}")
 
+    def fit_distilled(self) -> None:
+        """As the sequence model of the first seed, of which it learns: on train from the one fitted on train."""
+        name, seed = Models.DISTILLED, self.config.seeds[0]
+        trial = self._task(Splits.TRAIN, seed, f"{SCRATCH}/{name}", teacher=f"{starting.KEPT}/{Models.SEQUENCE}")
+        chosen = self._launch(trial, f"{name} on train, fit 1 of 2", f"{name}_loss", f"{name}_valid_ndcg")
+        self.curves[name] = chosen["curve"]
+        self._judge(name, load(Path(trial.output)))
+        final = self._task(Splits.VALID, seed, name, stop_after=chosen["best_epoch"], teacher=Models.SEQUENCE)
+        self._launch(final, f"{name} on train + valid, fit 2 of 2", f"{name}_refit_loss")
+
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""
-        divisions = blending.divisions(self.context, self.inputs) if self.scores else []
-        self.blend = blending.mixture(self.scores, self.values, self.holdout, self.train.histories, divisions, self.config)
+        scores = {name: of for name, of in self.scores.items() if name != Models.DISTILLED}
+        divisions = blending.divisions(self.context, self.inputs) if scores else []
+        self.blend = blending.mixture(scores, self.values, self.holdout, self.train.histories, divisions, self.config)
         if self.blend.value is None:
             return
         blending.save_blends(self.blend, self.both.histories, self.both.num_items, self.folder, self.config.seeds)
@@ -234,29 +248,34 @@ class Job:
         self.values[name], self.scores[name] = value, standardised
         return True
 
-    def _task(self, shared: Path, until: str, seed: int, output: str, stop_after: int | None = None) -> Task:
-        config, recipe = self.config, recipe_of(self.config, self.train.num_items)
-        start = self.start.of(until, seeded(Models.SEQUENCE, seed, config.seeds))
+    def _task(self, until: str, seed: int, output: str, stop_after: int | None = None, teacher: str | None = None) -> Task:
+        """Of the sequence model; with a teacher, of the distilled one."""
+        config, recipe, shape, start = self.config, recipe_of(self.config, self.train.num_items), shape_of(self.config), None
+        if teacher is not None:
+            recipe, shape = replace(recipe, teaching=config.distilled.teaching), small_shape_of(config)
+        else:
+            start = self.start.of(until, seeded(Models.SEQUENCE, seed, config.seeds))
         if start is not None:
             recipe = replace(recipe, learning_rate=config.start_rate * config.learning_rate)
         task = Task(
-            files=self.files, until=until, inputs=str(shared), output=str(self.folder / output),
-            num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape_of(config)),
+            files=self.files, until=until, inputs=str(self.shared), output=str(self.folder / output),
+            num_items=self.train.num_items, rows=config.batch_size, seed=seed, shape=asdict(shape),
             recipe=asdict(recipe), validate=stop_after is None, stop_after=stop_after, start=start, replay=config.replay,
+            teacher=None if teacher is None else str(self.folder / teacher),
             gpu=config.gpus_per_rank > 0, micro_batch=config.micro_batch,
             checkpoint_minutes=config.checkpoint_minutes, relaunches=config.relaunches,
         )  # fmt: skip
         return kept_under(self.folder / CHECKPOINTS, task, self.data)
 
-    def _launch(self, task: Task, what: str, metric: str) -> dict[str, Any]:
-        """Fit, and show each epoch here and in MLflow when it is done, under the name `metric`."""
+    def _launch(self, task: Task, what: str, loss: str = "loss", value: str = "valid_ndcg") -> dict[str, Any]:
+        """Fit, and show each epoch here and in MLflow when it is done, under the names `loss` and `value`."""
         total = task.stop_after or self.config.epochs
 
         def show(point: EpochResult) -> None:
             self.context.progress.update(f"{what}, epoch", point.epoch, total)
             figures = {"loss": f"{point.loss:.4f}"} | ({} if point.value is None else {"valid_ndcg": f"{point.value:.4f}"})
             event("train", self.context.run_id, f"{what}, epoch {point.epoch} of {total}", **figures)
-            values = {metric: point.loss} | ({} if point.value is None else {"valid_ndcg": point.value})
+            values = {loss: point.loss} | ({} if point.value is None else {value: point.value})
             self.context.tracker.log_metrics(values, point.epoch)
 
         config, spark = self.config, self.context.spark
@@ -267,7 +286,8 @@ class Job:
             show,
             lambda note: event("train", self.context.run_id, f"{what}: {note}"),
         )
-        self.fits[Path(task.output).name if task.until == Splits.VALID else f"{Models.SEQUENCE} on train"] = found
+        name = Path(task.output).name
+        self.fits[name if task.until == Splits.VALID else f"{name} on train"] = found
         return found
 
 

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from lakerec import __version__
 from lakerec.errors import LakerecError
+from lakerec.models import storage
 from lakerec.models.data import Histories, Holdout, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.protocol import Recommender
@@ -38,7 +39,7 @@ VALIDATION_K = 10
 CELLS_AT_ONCE = 32_000_000
 """Users × items that validation holds at a time: 128 MB."""
 PARTS = ("offsets", "items", "times")
-HOW = ("files", "inputs", "output", "gpu", "checkpoints", "checkpoint_minutes", "relaunches", "micro_batch")
+HOW = ("files", "inputs", "output", "teacher", "gpu", "checkpoints", "checkpoint_minutes", "relaunches", "micro_batch")
 """Fields of a task that say where and how, and not what comes out."""
 
 
@@ -64,6 +65,8 @@ class Task:
     start: str | None = None
     """Folder of a model to go on from, of fewer items and users; `inputs` says what it saw (see `save_inputs`).
     None: it begins from scratch."""
+    teacher: str | None = None
+    """Folder of a fitted model to learn from besides; None: there is none."""
     replay: float = 1.0
     """Old windows of an epoch for each new one, where it goes on from a model."""
     gpu: bool = False
@@ -119,10 +122,15 @@ def kept_under(folder: Path, task: Task, data: str) -> Task:
         data: what tells the rows of the files from others, such as a digest of them.
     """
     what = {"data": data} | {name: value for name, value in asdict(task).items() if name not in HOW}
-    with Path(task.inputs).open("rb") as file:
-        what |= {"inputs": hashlib.file_digest(file, "sha256").hexdigest(), "code": __version__}
+    what |= {"inputs": _digest(Path(task.inputs)), "code": __version__}
+    what |= {} if task.teacher is None else {"teacher": _digest(Path(task.teacher) / storage.WEIGHTS)}
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     return replace(task, checkpoints=str(folder / digest))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def fit_rank(task: dict[str, Any]) -> dict[str, Any] | None:
@@ -171,7 +179,7 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         torch.manual_seed(spec.seed * 1000 + rank)
         done = fit_sequence(
             model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch, spec.seed,
-            fitted=spec.start is not None,
+            fitted=spec.start is not None, teacher=_teacher(spec, device),
         )  # fmt: skip
         if rank == 0:
             with appearing(Path(spec.output)) as folder:
@@ -187,6 +195,13 @@ def _begun(spec: Task, shape: Shape, arrays: dict[str, np.ndarray]) -> Sequence:
     if spec.start is None:
         return Sequence.fresh(shape, catalogue, spec.seed)
     return Sequence.grown(Sequence.load(Path(spec.start)), shape, catalogue, spec.seed)
+
+
+def _teacher(spec: Task, device: str) -> SequenceNetwork | None:
+    """The network that is learned from, as it serves: without dropout."""
+    if spec.teacher is None:
+        return None
+    return Sequence.load(Path(spec.teacher)).network.to(device).eval()
 
 
 def _batches(spec: Task, model: Sequence, blocks: np.ndarray, new: np.ndarray, rank: int, ranks: int) -> Batches:

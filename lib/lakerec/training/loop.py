@@ -27,7 +27,7 @@ from lakerec.models.network import SequenceNetwork
 from lakerec.models.schedule import schedule
 from lakerec.training.batches import Batches
 from lakerec.training.ranks import from_first, is_first, summed
-from lakerec.training.rows import Rows, drawn, sampled_loss
+from lakerec.training.rows import Rows, drawn, sampled_logits
 from lakerec.training.state import EpochResult, Fit, State, Watcher, parameters_of, put_back
 from lakerec.training_config import Augmentation, TrainConfig
 
@@ -67,6 +67,9 @@ class Recipe:
     0: off. Source: He et al., Adversarial personalized ranking for recommendation, SIGIR 2018, equation 5."""
     negatives: int = 0
     """Items drawn anew each step that the targets are told from; 0: all of the catalogue."""
+    teaching: float = 0.0
+    """Share of the loss that is cross-entropy with what a teacher expects, where there is one. Source: Hinton, Vinyals and
+    Dean, Distilling the knowledge in a neural network, 2015, at temperature 1."""
 
 
 def recipe_of(config: TrainConfig, num_items: int) -> Recipe:
@@ -94,6 +97,7 @@ def fit_sequence(
     micro_batch: int = 0,
     seed: int = 0,
     fitted: bool = False,
+    teacher: SequenceNetwork | None = None,
 ) -> Fit:
     """Train the network in place; it ends with the averaged weights of its best epoch (the last, without `validate`).
 
@@ -104,12 +108,13 @@ def fit_sequence(
         micro_batch: windows that go through the network at a time; 0: all of a step's.
         seed: of what is drawn each step, the same on all ranks.
         fitted: the network was fitted before, and its weights stay where no epoch validates better: they are epoch 0.
+        teacher: a fitted network of the same catalogue and length, which stays as it is.
 
     Raises:
         TrainingError: the loss or the weights are not finite, and the network holds the last good averaged weights; or
             memory does not suffice for a single window.
     """
-    trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch, seed)
+    trainer = Trainer(network, batches, recipe, validate, keeper, micro_batch, seed, teacher)
     if keeper is not None:
         keeper.restore(trainer.state)
     if fitted and trainer.state.step == 0:
@@ -134,8 +139,9 @@ class Trainer:
         keeper: Watcher | None,
         micro_batch: int,
         seed: int = 0,
+        teacher: SequenceNetwork | None = None,
     ) -> None:
-        self.network, self.batches, self.recipe = network, batches, recipe
+        self.network, self.batches, self.recipe, self.teacher = network, batches, recipe, teacher
         self.validate, self.keeper, self.micro_batch, self.seed = validate, keeper, micro_batch, seed
         learned = [p for p in network.parameters() if not (recipe.negatives and p is network.delta)]
         """What the optimizer moves as a whole."""
@@ -259,13 +265,24 @@ class Trainer:
 
     def _loss(self, batch: Tensor, real: Tensor, table: Tensor) -> Tensor:
         """Summed cross-entropy of the targets that are `real`, bool [rows, T]."""
+        logits, right = self._logits(self.network, batch, real, table)
+        loss = F.cross_entropy(logits, right, reduction="sum")
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            rows, known = self.state.rows, self.teacher.table()
+            expected, _ = self._logits(self.teacher, batch, real, known if rows is None else known[rows.items])
+        return loss.lerp(F.cross_entropy(logits, expected.softmax(dim=1), reduction="sum"), self.recipe.teaching)
+
+    def _logits(self, network: SequenceNetwork, batch: Tensor, real: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        """What a network says at the targets that are `real`, float32 [n, items], and which is the right one, int64 [n]."""
         rows, targets = self.state.rows, batch[:, 1:][real]
         with self._precision(batch):
-            hidden = self.network(batch[:, :-1], table)[real]
-            if rows is not None:
-                return sampled_loss(hidden, targets, rows.negatives, table, self.network.num_items)
-            logits = hidden @ table.T
-        return F.cross_entropy(logits.float(), targets, reduction="sum")
+            hidden = network(batch[:, :-1], table)[real]
+            if rows is None:
+                return (hidden @ table.T).float(), targets
+            logits = sampled_logits(hidden, targets, rows.negatives, table, network.num_items)
+            return logits, torch.zeros_like(targets)
 
     def _precision(self, batch: Tensor) -> torch.autocast:
         return torch.autocast(batch.device.type, torch.bfloat16, enabled=self.recipe.precision == BF16)

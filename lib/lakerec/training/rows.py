@@ -24,6 +24,8 @@ DRAWS = 1
 """Tells these draws from others of the same seed."""
 LEAST_DECAY = 1e-30
 """Of the average: its logarithm is taken."""
+NEVER = -1e9
+"""Logit of what must not be chosen; finite, so that times a probability of zero it is zero."""
 
 
 def drawn(seed: int, step: int, num_items: int, count: int) -> Tensor:
@@ -32,21 +34,23 @@ def drawn(seed: int, step: int, num_items: int, count: int) -> Tensor:
     return torch.from_numpy(rng.choice(num_items, min(count, num_items), replace=False, shuffle=False))
 
 
-def sampled_loss(hidden: Tensor, targets: Tensor, negatives: Tensor, table: Tensor, num_items: int) -> Tensor:
-    """Summed cross-entropy, the sum over the catalogue that it divides by estimated from the drawn items.
+def sampled_logits(hidden: Tensor, targets: Tensor, negatives: Tensor, table: Tensor, num_items: int) -> Tensor:
+    """Logits of the target, which comes first, and of the drawn items, so that a softmax estimates the catalogue's.
 
     Σ_j exp(s_j) over all items but the target is what the drawn ones among them add up to, times num_items / drawn: each is
     drawn with probability drawn / num_items (the correction by log Q). With all items drawn it is the full softmax.
 
     Args:
         hidden: [n, dims]; targets: int64 [n] and negatives: int64 [drawn], distinct, both rows of `table` [rows, dims].
+
+    Returns:
+        float32 [n, 1 + drawn].
     """
     own = (hidden * F.embedding(targets, table)).sum(dim=1, keepdim=True)
     others = hidden @ F.embedding(negatives, table).T
     others = others.float() + math.log(num_items / len(negatives))
-    others = others.masked_fill(negatives[None, :] == targets[:, None], float("-inf"))
-    logits = torch.cat([own.float(), others], dim=1)
-    return F.cross_entropy(logits, torch.zeros_like(targets), reduction="sum")
+    others = others.masked_fill(negatives[None, :] == targets[:, None], NEVER)
+    return torch.cat([own.float(), others], dim=1)
 
 
 class Rows:

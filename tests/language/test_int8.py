@@ -10,12 +10,10 @@ from lakerec.errors import EnvironmentProblem
 from lakerec.language import int8
 from lakerec.language.encoder import Encoder
 
+from tests.processor import vnni
 from tests.small_models import small_bert, small_gpt2
 
 TEXTS = ["Toy Story", "", "A lamp of brass, with a shade of green glass " * 5, "Red mug", "Blue mug, set of four"]
-
-
-fit = pytest.mark.skipif(not int8.adds_up(), reason="a processor without VNNI, which int8 refuses")
 
 
 @pytest.fixture()
@@ -24,7 +22,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "lakerec" / "int8"
 
 
-@fit
+@vnni
 @pytest.mark.parametrize(
     ("kind", "pooling"),
     [("minilm", "mean"), ("minilm", "cls"), (small_bert, "pooler"), (small_gpt2, "last_token")],
@@ -41,7 +39,7 @@ def test_vectors_are_near_those_of_fp32_in_batches_that_pad(cache, tmp_path, kin
     assert not np.allclose(plain, small, atol=1e-5), "8-bit products would be others"
 
 
-@fit
+@vnni
 def test_a_model_is_quantized_once(cache, monkeypatch):
     config = EncoderConfig(precision="int8")
     first = Encoder(config, "cpu").encode(TEXTS).vectors
@@ -57,7 +55,7 @@ def test_a_processor_whose_sums_overflow_is_refused(cache, monkeypatch):
         Encoder(EncoderConfig(precision="int8"), "cpu")
 
 
-@fit
+@vnni
 def test_without_onnx_runtime_the_message_says_how_to_get_it(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EnvironmentProblem, match=r"pip install 'lakerec\[int8\]'"):

@@ -7,6 +7,7 @@ from lakerec.config import EncoderConfig
 from lakerec.language.encoder import Encoder
 from transformers import BertModel
 
+from tests.processor import vnni
 from tests.small_models import small_bert, small_gpt2
 
 TEXTS = ["Café Ölung, solid oak", "", "🎬 tea"]
@@ -42,7 +43,7 @@ def test_tokens_of_all_chunks_are_there_unless_the_rest_is_cut(bert):
     np.testing.assert_allclose(cut.vectors, states.vectors[:10], atol=1e-5)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("int8", marks=vnni)])
 def test_other_precisions_are_near_and_decoders_have_no_marks(tmp_path, monkeypatch, precision):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for model in ("minilm", small_gpt2(tmp_path / "decoder")):

@@ -152,6 +152,7 @@ class TrainConfig(Section):
     heads: int = Field(2, ge=1, description="sequence: attention heads")
     max_length: int = Field(50, ge=2, description="sequence: events of a history that it sees")
     dropout: float = Field(0.2, ge=0, lt=1, description="sequence: dropout")
+    times: bool = Field(True, description="sequence: whether it sees how much time passed between events")
     batch_size: int = Field(64, ge=1, description="sequence: windows a step, over all ranks together")
     epochs: int = Field(12, ge=1, description="sequence: length of the schedule; early stop may end sooner")
     patience: int = Field(4, ge=1, description="sequence: epochs without a better validation NDCG@10")

@@ -79,8 +79,9 @@ class Fitting:
     def _fit(self, known: Histories, valid: Holdout | None, stop: int | None, start: Sequence | None, seen: Any) -> Any:
         data, width = TrainingData(known, self.num_items, self.vectors), self.shape.max_length + 1
         model = Sequence.grown(start, self.shape, data, self.seed) if start else Sequence.fresh(self.shape, data, self.seed)
-        blocks, recipe, new = windows(known.offsets, known.items, width, self.num_items), self.recipe, None
-        met = items_in(blocks, self.num_items)
+        times = known.times if self.shape.times else None
+        blocks, recipe, new = windows(known.offsets, known.items, width, self.num_items, times), self.recipe, None
+        met = items_in(blocks[:, :width], self.num_items)
         if start is not None:
             met |= model.network.met.numpy()[:, 0].astype(bool)
             recipe = replace(recipe, learning_rate=self.config.start_rate * recipe.learning_rate)

@@ -62,14 +62,15 @@ class Clock:
 def fitted(config: Config, data: TrainingData, holdout: Holdout, epochs: int | None = None) -> tuple[Clock, int]:
     """Fit as the train stage does; its clock, and the targets of an epoch."""
     train, width = config.train, config.train.max_length + 1
-    blocks = windows(data.histories.offsets, data.histories.items, width, data.num_items)
+    known, times = data.histories, data.histories.times if train.times else None
+    blocks = windows(known.offsets, known.items, width, data.num_items, times)
     model = Sequence.fresh(shape_of(train), data, train.seeds[0])
-    model.network.mark_met(items_in(blocks, data.num_items))
+    model.network.mark_met(items_in(blocks[:, :width], data.num_items))
     batches = WindowBatches(blocks, data.num_items, train.batch_size, train.seeds[0])
     torch.manual_seed(train.seeds[0] * 1000)
     clock = Clock(model, holdout)
     fit_sequence(model.network, batches, recipe_of(train, data.num_items), clock.look, stop_after=epochs)
-    return clock, int((blocks[:, 1:] < data.num_items).sum())
+    return clock, int((blocks[:, 1:width] < data.num_items).sum())
 
 
 def ours(config: Config) -> dict[str, Any]:

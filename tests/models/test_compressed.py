@@ -14,11 +14,13 @@ ITEMS = 50
 ASKED = Histories.from_lists([[0, 1], [ITEMS - 1], [], [1, 2, 3, 4, 0, 1, 2]])
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=[False, True], ids=["without times", "with times"])
+def model(request):
     vectors = np.random.default_rng(1).normal(size=(ITEMS, 16)).astype(np.float32)
     data = TrainingData(ASKED, ITEMS, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-    return Sequence.fresh(Shape(dims=16, blocks=1, heads=2, max_length=4, dropout=0.1, text_dims=8), data, seed=2)
+    return Sequence.fresh(
+        Shape(dims=16, blocks=1, heads=2, max_length=4, dropout=0.1, text_dims=8, times=request.param), data, seed=2
+    )
 
 
 @pytest.mark.parametrize(("precision", "share"), [("fp16", 0.002), ("int8", 0.02)])

@@ -88,7 +88,12 @@ def spark_session(request):
     return lambda: request.getfixturevalue("spark")
 
 
-MODELS = [pytest.param(name, marks=[pytest.mark.spark] if name == Models.ALS else []) for name in Models.ALL]
+MODELS = [
+    pytest.param(name, marks=[pytest.mark.spark] if name == Models.ALS else [])
+    for name in Models.ALL
+    if name != Models.DISTILLED
+]
+"""Of each kind; the distilled one is a sequence model."""
 
 
 @pytest.fixture(scope="module", params=MODELS)

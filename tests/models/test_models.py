@@ -1,7 +1,10 @@
 """Hand-computed values of the small models and of what they share; tests/models/test_contract.py has what all keep to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from lakerec.columns import Models
 from lakerec.models import catalog
 from lakerec.models.basis import reduce_vectors
@@ -11,6 +14,7 @@ from lakerec.models.data import Histories, Holdout, Recency, TrainingData, new_t
 from lakerec.models.factors import Als
 from lakerec.models.linear import Ease, ItemCF
 from lakerec.models.neighbours import UserCF
+from lakerec.models.network import span
 from lakerec.models.popular import Popular
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
@@ -92,12 +96,31 @@ def test_sequence_sees_the_order_and_no_future():
     model = Sequence.fresh(SMALL, TrainingData(HISTORIES, ITEMS), 1)
     one, other = (model.score(Histories.from_lists([row]))[0] for row in ([0, 1, 2], [1, 0, 2]))
     assert np.abs(one - other).max() > 1e-6
-    import torch
-
     table = model.network.table()
     first = model.network(torch.tensor([[0, 1, 2, 3]]), table)[0, :2]
     second = model.network(torch.tensor([[0, 1, 5, 5]]), table)[0, :2]
     torch.testing.assert_close(first, second)
+
+
+def test_sequence_sees_the_pauses_between_events_and_no_clock_and_no_future():
+    model = Sequence.fresh(replace(SMALL, times=True), TrainingData(HISTORIES, ITEMS), 1)
+    with torch.no_grad():
+        for weight in (model.network.pause, *(block.time_bias for block in model.network.blocks)):
+            weight.normal_()
+    items = torch.tensor([[0, 1, 2, 3]])
+
+    def states(*seconds):
+        with torch.inference_mode():
+            return model.network.eval()(items, model.network.table(), torch.tensor([seconds]))[0]
+
+    plain = states(0, 100, 200, 300)
+    torch.testing.assert_close(states(7_000, 7_100, 7_200, 7_300), plain)
+    later = states(0, 100, 200, 90_000)
+    torch.testing.assert_close(later[:3], plain[:3])
+    assert not torch.allclose(later[3], plain[3])
+    assert span(torch.tensor([-5, 0, 1, 2, 3, 4, 86_400, 2**40])).tolist() == [0, 0, 1, 1, 2, 2, 16, 31]
+    asked = Histories.from_lists([[0, 1], [0, 1]], [[0, 60], [0, 600_000]])
+    assert not np.allclose(*model.score(asked))
 
 
 def test_reduced_vectors_keep_zero_rows_and_likeness_and_have_one_sign():
@@ -233,6 +256,7 @@ def test_histories_take_last_below_and_pad():
     other = histories.renumbered(np.array([7, -1, 5, -1]))
     assert (other.items.tolist(), other.lengths.tolist(), other.times.tolist()) == ([7, 5], [2, 0, 0], [0, 2])
     assert histories.padded(2, 9).tolist() == [[1, 2], [3, 9], [9, 9]]
+    assert histories.padded_times(2).tolist() == [[1, 2], [0, 0], [0, 0]]
 
 
 def test_top_k_is_exact_and_breaks_ties_by_index():

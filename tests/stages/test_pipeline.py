@@ -153,12 +153,21 @@ def test_the_champion_answers_from_mlflow_in_a_process_without_spark(whole, tmp_
         "model = mlflow.pyfunc.load_model('models:/lakerec-shop@champion')\n"
         "asked = pd.DataFrame({'items': [['p0', 'p1', 'never seen'], []]})\n"
         "found = model.predict(asked, params={'k': 3})\n"
+        "asked['times'] = [[0, 90, 99], []]\n"
+        "timed = model.predict(asked, params={'k': 3})\n"
+        "asked['times'] = [[0, 90], []]\n"
+        "try: model.predict(asked)\n"
+        "except Exception as error: print(error)\n"
         "print(found.to_json(orient='records'))\n"
+        "print(timed.to_json(orient='records'))\n"
     )
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    *_, refused, found, timed = done.stdout.strip().splitlines()
+    assert refused == "row 0: times must have one number for each of its 3 items, oldest first"
+    found, timed = json.loads(found), json.loads(timed)
+    assert len(timed) == len(found) and timed != found and timed[3:] == found[3:], "a pause of 90 seconds tells"
     assert [(row["row"], row["rank"]) for row in found] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
     assert not {"p0", "p1"} & {row["item_id"] for row in found if row["row"] == 0}
 

@@ -18,7 +18,7 @@ def draw(windows, size=0.0, place=0.0, hit=0.99, which=0.0):
     windows = np.array(windows, dtype=np.int32)
     lengths = (windows != PAD).sum(axis=1, keepdims=True)
     columns = [np.full((len(windows), 1), value) for value in (size, place)]
-    return Draw(windows, lengths, *columns, *(np.broadcast_to(value, windows.shape) for value in (hit, which)))
+    return Draw(windows, windows * 10, lengths, *columns, *(np.broadcast_to(value, windows.shape) for value in (hit, which)))
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,29 @@ def draw(windows, size=0.0, place=0.0, hit=0.99, which=0.0):
 def test_each_way_by_hand(kind, drawn, expected):
     window = [[0, 1, 2, 3, 4, 5, PAD]]
     drawn = {name: np.array(value) if isinstance(value, list) else value for name, value in drawn.items()}
-    assert WAYS[kind](draw(window, **drawn), PAD, OTHERS).tolist() == [expected]
+    varied, seconds = WAYS[kind](draw(window, **drawn), PAD, OTHERS)
+    assert varied.tolist() == [expected]
+    if kind == "crop":
+        assert (seconds == varied * 10)[varied != PAD].all(), "an event keeps its time"
+    else:
+        assert seconds.tolist() == [[10 * item for item in window[0]]], "a place keeps its time"
 
 
 def test_crop_leaves_something_to_predict():
-    assert WAYS["crop"](draw([[7, 8, PAD]]), PAD, ITSELF).tolist() == [[7, 8, PAD]]
+    assert WAYS["crop"](draw([[7, 8, PAD]]), PAD, ITSELF)[0].tolist() == [[7, 8, PAD]]
+
+
+def test_times_go_with_the_windows():
+    plain = WindowBatches(np.hstack([BLOCKS, 10 * BLOCKS]), PAD, 16, 3)
+    timed = torch.cat(list(Augmented(plain, ["crop"], WIDTH, PAD, 16, 3, OTHERS).epoch(1)))
+    assert torch.equal(timed[:, :WIDTH], torch.cat(epoch(["crop"])))
+    real = timed[:, :WIDTH] != PAD
+    assert torch.equal(timed[:, WIDTH:][real], 10 * timed[:, :WIDTH][real])
 
 
 def epoch(kinds, number=1, done=0, rank=0, ranks=1, nearest=OTHERS):
     plain = WindowBatches(BLOCKS, PAD, 16, 3, rank, ranks)
-    return list(Augmented(plain, kinds, PAD, 16, 3, nearest, rank, ranks).epoch(number, done))
+    return list(Augmented(plain, kinds, WIDTH, PAD, 16, 3, nearest, rank, ranks).epoch(number, done))
 
 
 @pytest.mark.parametrize("kind", sorted(WAYS))

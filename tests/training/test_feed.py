@@ -11,7 +11,7 @@ from lakerec.errors import TrainingError
 from lakerec.models.data import Histories
 from lakerec.models.windows import windows
 from lakerec.training.batches import WindowBatches
-from lakerec.training.feed import read_windows
+from lakerec.training.feed import read_new_windows, read_windows
 
 PAD = 1000
 
@@ -28,9 +28,16 @@ def rows(users, seed=0):
         names, past = list(parts), []
         for place, name in enumerate(names):
             following = names[place + 1] if place + 1 < len(names) else None
-            found.append({"items": parts[name], "past": list(past), "split": name, "next_split": following})
+            found.append({
+                "items": parts[name], "past": list(past), "split": name, "next_split": following,
+                "times": when(len(past), len(parts[name])), "past_times": when(0, len(past)),
+            })  # fmt: skip
             past += parts[name]
     return found
+
+
+def when(first, count):
+    return [1_000_000_000 + 7 * place**2 for place in range(first, first + count)]
 
 
 def write(folder, rows, files=3, row_group_size=7):
@@ -40,12 +47,15 @@ def write(folder, rows, files=3, row_group_size=7):
             ("past", pa.list_(pa.int32())),
             ("split", pa.string()),
             ("next_split", pa.string()),
+            ("times", pa.list_(pa.int64())),
+            ("past_times", pa.list_(pa.int64())),
         ]
     )
     paths = []
     for number in range(files):
         path = folder / f"part-{number}.parquet"
-        pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows[number::files]), schema), path, row_group_size=row_group_size)
+        known = pa.schema([field for field in schema if field.name in rows[0]])
+        pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows[number::files]), known), path, row_group_size=row_group_size)
         paths.append(path.as_uri())
     return paths
 
@@ -57,6 +67,20 @@ def expected(rows, until, width):
     last = [row["past"] + row["items"] for row in rows if row["split"] in allowed and row["next_split"] not in allowed]
     histories = Histories.from_lists(last)
     return Counter(map(tuple, windows(histories.offsets, histories.items, width, PAD).tolist()))
+
+
+def test_times_stand_behind_the_items_in_seconds_since_a_history_began(tmp_path):
+    table = rows(23)
+    found, _ = read_new_windows(write(tmp_path, table), "valid", 6, PAD, None, times=True)
+    assert found.shape[1] == 12 and Counter(map(tuple, found[:, :6].tolist())) == expected(table, "valid", 6)
+    first = found[:, 6] == 0
+    for items, seconds in zip(found[first, :6], found[first, 6:], strict=True):
+        assert seconds.tolist() == [7 * place**2 if item != PAD else 0 for place, item in enumerate(items)]
+    offsets, items = np.array([0, 0, 4, 5, 7]), np.arange(7, dtype=np.int32)
+    times = np.array([50, 51, 53, 90, 7, 0, 2**40])
+    assert windows(offsets, items, 3, PAD, times).tolist() == [
+        [0, 1, PAD, 0, 1, 0], [1, 2, 3, 1, 3, 40], [5, 6, PAD, 0, 2**31 - 1, 0],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("until", ["train", "valid", "test"])

@@ -31,7 +31,10 @@ def trained(recipe, seed=1, histories=None, shape=SHAPE, **named):
     histories = histories or cyclic()
     model = Sequence.fresh(shape, TrainingData(histories, ITEMS), seed)
     torch.manual_seed(seed)
-    batches = WindowBatches(windows(histories.offsets, histories.items, SHAPE.max_length + 1, ITEMS), ITEMS, 32, seed)
+    width = shape.max_length + 1
+    times = histories.times if shape.times else None
+    blocks = windows(histories.offsets, histories.items, width, ITEMS, times)
+    batches = WindowBatches(blocks, ITEMS, 32, seed)
     return model, fit_sequence(model.network, batches, recipe, seed=seed, **named)
 
 
@@ -59,6 +62,27 @@ def test_sequences_that_can_be_predicted_are(negatives):
     hits = model.score(asked).argmax(axis=1) == (np.arange(ITEMS) + 2) % ITEMS
     assert hits.mean() >= 0.9
     assert fit.curve[-1].loss < fit.curve[0].loss / 2
+
+
+@pytest.mark.parametrize("negatives", [0, 6], ids=["all items", "six drawn"])
+def test_what_follows_from_the_pauses_between_events_is_learned_where_times_are_told(negatives):
+    """A pause of a minute is followed by the next item, one of days by the one three further on."""
+    random = np.random.default_rng(3)
+    items, times = [], []
+    for start in random.integers(0, ITEMS, 200):
+        long = random.random(9) < 0.5
+        steps = np.where(long[:-1], 3, 1)
+        items.append(((start + np.concatenate([[0], np.cumsum(steps)])) % ITEMS).tolist())
+        times.append(np.cumsum(np.where(long, 300_000, 60) + random.integers(0, 20, 9)).tolist())
+    histories = Histories.from_lists(items, times)
+    asked = Histories.from_lists([[n, n + 1] for n in range(8)] * 2, [[0, 70]] * 8 + [[0, 300_010]] * 8)
+    right = [n + 2 for n in range(8)] + [n + 4 for n in range(8)]
+    found = {}
+    for told in (True, False):
+        recipe = Recipe(epochs=20, learning_rate=1e-2, averaging=0.9, negatives=negatives)
+        model, _ = trained(recipe, histories=histories, shape=replace(DRY, times=told))
+        found[told] = (model.score(asked).argmax(axis=1) == right).mean()
+    assert found[True] >= 0.9 and found[False] <= 0.6
 
 
 @pytest.mark.parametrize("negatives", [0, 6], ids=["all items", "six drawn"])

@@ -107,7 +107,8 @@ def build(name: str, config: TrainConfig) -> Recommender:
 
 def shape_of(config: TrainConfig) -> Shape:
     """The sequence network's size."""
-    return Shape(config.dims, config.blocks, config.heads, config.max_length, config.dropout)
+    c = config
+    return Shape(c.dims, c.blocks, c.heads, c.max_length, c.dropout, times=c.times)
 
 
 def small_shape_of(config: TrainConfig) -> Shape:

@@ -117,4 +117,5 @@ def compressed(model: Recommender, precision: Precision) -> Recommender:
 
 
 def _without_items(shape: Shape) -> SequenceNetwork:
-    return SequenceNetwork(0, None, shape.dims, shape.blocks, shape.heads, shape.max_length, shape.dropout)
+    s = shape
+    return SequenceNetwork(0, None, s.dims, s.blocks, s.heads, s.max_length, s.dropout, s.times)

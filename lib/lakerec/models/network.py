@@ -2,6 +2,7 @@
 
     items [rows, T] → table[items] + position → blocks → hidden [rows, T, dims] → · tableᵀ → logits [.., num_items]
     table = project(text vector of the item, reduced) + learned delta
+    attention's bias = how many events ago + how long before, where times are told; an event's own: how long since the last
 
 An item that training never met keeps a delta of zero and is scored from its text alone: without that, the softmax, in
 which it is a wrong answer at every step, would push it away from everybody. Letters: rows = histories, T = events,
@@ -9,7 +10,9 @@ dims = width.
 
 Sources: Kang and McAuley, Self-attentive sequential recommendation, ICDM 2018 (causal transformer over items);
 Klenitskiy and Vasilev, Turning dross into gold loss: is BERT4Rec really better than SASRec?, RecSys 2023 (full softmax);
-Shazeer, GLU variants improve transformer, 2020, equation 6 (SwiGLU).
+Shazeer, GLU variants improve transformer, 2020, equation 6 (SwiGLU); Zhai et al., Actions speak louder than words:
+trillion-parameter sequential transducers for generative recommendations, ICML 2024 (a bias by time, in logarithmic buckets;
+there the time of the event to predict has part in it, here that of past events alone).
 """
 
 from __future__ import annotations
@@ -21,11 +24,19 @@ from torch.nn import functional as F
 
 from lakerec.models.items import looked_up
 
+SPANS = 32
+"""Buckets of time: 0 seconds, 1, 2–3, 4–7 and so on."""
+
+
+def span(seconds: Tensor) -> Tensor:
+    """The bucket of a time in seconds, int64; what is below zero counts as zero."""
+    return (seconds.clamp(min=0) + 1).double().log2().long().clamp(max=SPANS - 1)
+
 
 class Block(nn.Module):
     """Pre-norm causal attention and a gated feed-forward layer; [rows, T, dims] → the same."""
 
-    def __init__(self, dims: int, heads: int, max_length: int, dropout: float) -> None:
+    def __init__(self, dims: int, heads: int, max_length: int, dropout: float, times: bool) -> None:
         super().__init__()
         self.heads = heads
         self.attention_norm, self.forward_norm = nn.LayerNorm(dims), nn.LayerNorm(dims)
@@ -34,17 +45,22 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(dims, 4 * dims, bias=False)
         self.down = nn.Linear(2 * dims, dims, bias=False)
         self.distance_bias = nn.Parameter(torch.zeros(heads, max_length))
+        self.time_bias = nn.Parameter(torch.zeros(heads, SPANS)) if times else None
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop(self._attend(self.attention_norm(x)))
+    def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
+        """Args: before: bucket of how long each event came before each other one, int64 [rows, T, T]; None: not told."""
+        x = x + self.drop(self._attend(self.attention_norm(x), before))
         gate, up = self.gate_up(self.forward_norm(x)).chunk(2, dim=-1)
         return x + self.drop(self.down(F.silu(gate) * up))
 
-    def _attend(self, x: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, before: Tensor | None) -> Tensor:
         rows, length, dims = x.shape
         q, k, v = self.query_key_value(x).view(rows, length, 3, self.heads, dims // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, self._mask(length))
+        mask = self._mask(length)
+        if self.time_bias is not None and before is not None:
+            mask = mask + self.time_bias[:, before].transpose(0, 1)
+        mixed = F.scaled_dot_product_attention(q, k, v, mask)
         return self.out(mixed.transpose(1, 2).reshape(rows, length, dims))
 
     def _mask(self, length: int) -> Tensor:
@@ -59,6 +75,7 @@ class SequenceNetwork(nn.Module):
 
     Args:
         text: float32 [num_items, r], reduced text vectors; None: items are known by behaviour alone.
+        times: whether it is told when events came.
     """
 
     text: Tensor
@@ -73,16 +90,18 @@ class SequenceNetwork(nn.Module):
         heads: int,
         max_length: int,
         dropout: float,
+        times: bool = False,
     ) -> None:
         super().__init__()
-        self.num_items, self.max_length = num_items, max_length
+        self.num_items, self.max_length, self.times = num_items, max_length, times
         width = 0 if text is None else text.shape[1]
         self.register_buffer("text", torch.zeros(num_items, width) if text is None else torch.from_numpy(text))
         self.project = nn.Linear(width, dims, bias=False) if width else None
         self.delta = nn.Parameter(torch.zeros(num_items, dims) if width else torch.randn(num_items, dims) * 0.02)
         self.register_buffer("met", torch.ones(num_items, 1))
         self.position = nn.Parameter(torch.randn(max_length, dims) * 0.02)
-        self.blocks = nn.ModuleList(Block(dims, heads, max_length, dropout) for _ in range(blocks))
+        self.pause = nn.Parameter(torch.zeros(SPANS, dims)) if times else None
+        self.blocks = nn.ModuleList(Block(dims, heads, max_length, dropout, times) for _ in range(blocks))
         self.norm = nn.LayerNorm(dims)
         self.drop = nn.Dropout(dropout)
         self._initialise()
@@ -109,17 +128,22 @@ class SequenceNetwork(nn.Module):
         """
         return delta if self.project is None else self.project(self.text[items]) + delta * self.met[items]
 
-    def forward(self, items: Tensor, table: Tensor) -> Tensor:
+    def forward(self, items: Tensor, table: Tensor, seconds: Tensor | None = None) -> Tensor:
         """Hidden state after each event, [rows, T, dims].
 
         Args:
             items: int64 [rows, T], rows of `table`; those behind its end are padding, on the right.
+            seconds: int64 [rows, T], when they came, by any clock; only a network with `times` looks at it.
         """
-        return self.hidden(looked_up(items, table))
+        return self.hidden(looked_up(items, table), seconds)
 
-    def hidden(self, told: Tensor) -> Tensor:
+    def hidden(self, told: Tensor, seconds: Tensor | None = None) -> Tensor:
         """The same from the events' vectors, [rows, T, dims], zero for padding."""
-        x = self.drop(told + self.position[: told.shape[1]])
+        told, before = told + self.position[: told.shape[1]], None
+        if self.pause is not None and seconds is not None:
+            before = span(seconds[:, :, None] - seconds[:, None, :])
+            told = told + self.pause[span(seconds.diff(dim=1, prepend=seconds[:, :1]))]
+        x = self.drop(told)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, before)
         return self.norm(x)

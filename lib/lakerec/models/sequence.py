@@ -32,6 +32,8 @@ class Shape:
     dropout: float = 0.2
     text_dims: int = 64
     """Principal components kept of the text vectors."""
+    times: bool = False
+    """Whether it is told when events came."""
 
 
 def last_states(
@@ -47,7 +49,8 @@ def last_states(
     for start in range(0, len(histories), at_once):
         part = histories.take(np.arange(start, min(start + at_once, len(histories))))
         ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1).to(device)
-        hidden = network.hidden(vectors(torch.from_numpy(part.padded(length, pad)).to(device)))
+        seconds = torch.from_numpy(part.padded_times(length)).to(device) if network.times else None
+        hidden = network.hidden(vectors(torch.from_numpy(part.padded(length, pad)).to(device)), seconds)
         yield slice(start, start + len(part)), hidden[torch.arange(len(part), device=device), ends]
 
 
@@ -63,7 +66,7 @@ class Sequence:
         s = shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = SequenceNetwork(num_items, text, s.dims, s.blocks, s.heads, s.max_length, s.dropout)
+            self.network = SequenceNetwork(num_items, text, s.dims, s.blocks, s.heads, s.max_length, s.dropout, s.times)
 
     @classmethod
     def fresh(cls, shape: Shape, data: TrainingData, seed: int) -> Sequence:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 
-def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.ndarray:
+def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int, times: np.ndarray | None = None) -> np.ndarray:
     """Cut histories into windows of `width` events, each beginning with the last event of the one before.
 
     The newest window of a history is full, so that the shortest is the oldest. Histories of one event have no target and
@@ -17,10 +17,17 @@ def windows(offsets: np.ndarray, items: np.ndarray, width: int, pad: int) -> np.
 
     Args:
         offsets: int64 [n + 1]; items: int [total], history i is items[offsets[i]:offsets[i + 1]].
+        times: int [total], seconds by any clock.
 
     Returns:
-        int32 [windows, width], padded on the right with `pad`.
+        int32 [windows, width], padded on the right with `pad`; with `times` twice as wide: behind a window's items stand the
+        seconds from the first event of the history to each, zero where there is no event.
     """
+    if times is not None:
+        lengths = np.diff(offsets)
+        began = np.repeat(times[offsets[:-1][lengths > 0]], lengths[lengths > 0])
+        seconds = np.minimum(times - began, np.iinfo(np.int32).max)
+        return np.hstack([windows(offsets, items, width, pad), windows(offsets, seconds, width, 0)])
     history, ends = _ends(offsets, width)
     starts = np.maximum(ends - width, offsets[:-1][history])
     padded = np.concatenate([items, np.full(width, pad)]).astype(np.int32, copy=False)

@@ -60,7 +60,9 @@ def _signature(items: np.ndarray):  # type: ignore[no-untyped-def]
     from mlflow.types.schema import Array
 
     example = pd.DataFrame({"items": [[str(item) for item in items[:3]]]})
-    inputs = Schema([ColSpec(Array(DataType.string), "items")])
+    inputs = Schema([
+        ColSpec(Array(DataType.string), "items"), ColSpec(Array(DataType.long), "times", required=False),
+    ])  # fmt: skip
     outputs = Schema(
         [
             ColSpec(DataType.long, "row"), ColSpec(DataType.long, "rank"),

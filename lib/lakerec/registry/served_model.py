@@ -1,6 +1,7 @@
 """The model as MLflow serves it: loaded from this code and from safetensors, never from a pickle; no Spark needed.
 
-input   one row a list to make: items (external ids of the history, oldest first)
+input   one row a list to make: items (external ids of the history, oldest first); times (epoch seconds of each), if they are
+        known: without them, what weighs or tells by time takes the events for a second apart
 output  for row i, rank r: row, rank (from 1), item_id, score
 """
 
@@ -34,8 +35,17 @@ class ServedModel(PythonModel):
         from lakerec.models.data import Histories
         from lakerec.models.topk import recommend
 
-        known = [[self.index[item] for item in row if item in self.index] for row in model_input["items"]]
-        histories = Histories.from_lists(known)
+        asked = list(model_input["items"])
+        told = list(model_input["times"]) if "times" in model_input else [range(len(row)) for row in asked]
+        for number, (row, times) in enumerate(zip(asked, told, strict=True)):
+            if times is None or len(times) != len(row):
+                raise ValueError(f"row {number}: times must have one number for each of its {len(row)} items, oldest first")
+        pairs = [
+            [pair for pair in zip(*each, strict=True) if pair[0] in self.index] for each in zip(asked, told, strict=True)
+        ]
+        histories = Histories.from_lists(
+            [[self.index[item] for item, _ in each] for each in pairs], [[at for _, at in each] for each in pairs]
+        )
         k = int((params or {}).get("k", DEFAULT_K))
         parts = list(recommend(self.model, histories, k, len(self.ids)))
         items, scores = (np.concatenate([part[place] for part in parts]) for place in (1, 2)) if parts else NOTHING

@@ -62,6 +62,8 @@ class Draw:
 
     windows: np.ndarray
     """int32 [rows, width], padded on the right."""
+    seconds: np.ndarray
+    """When the events came, int32 [rows, width]; no columns where times are not told."""
     lengths: np.ndarray
     """Events of each, [rows, 1]."""
     size: np.ndarray
@@ -74,38 +76,44 @@ class Draw:
     """Uniform in [0, 1), [rows, width]."""
 
 
-def crop(draw: Draw, pad: int, nearest: np.ndarray) -> np.ndarray:
+Varied = tuple[np.ndarray, np.ndarray]
+"""Windows, and the seconds of their events."""
+
+
+def crop(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
     """A part of each window, of which two events are left at least."""
     share = LEAST_KEPT + (1 - LEAST_KEPT) * draw.size
     kept = np.maximum(np.ceil(draw.lengths * share), np.minimum(draw.lengths, 2)).astype(int)
     start = np.floor((draw.lengths - kept + 1) * draw.place).astype(int)
     places = np.arange(draw.windows.shape[1])
-    moved = np.take_along_axis(draw.windows, np.minimum(places + start, len(places) - 1), axis=1)
-    return np.where(places < kept, moved, pad)
+    source = np.minimum(places + start, len(places) - 1)
+    moved = np.take_along_axis(draw.windows, source, axis=1)
+    seconds = np.take_along_axis(draw.seconds, source, axis=1) if draw.seconds.size else draw.seconds
+    return np.where(places < kept, moved, pad), seconds
 
 
-def mask(draw: Draw, pad: int, nearest: np.ndarray) -> np.ndarray:
+def mask(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
     """Padding in the place of some events: neither told nor asked for, and the others keep their places."""
-    return np.where(draw.hit < SHARE, pad, draw.windows)
+    return np.where(draw.hit < SHARE, pad, draw.windows), draw.seconds
 
 
-def reorder(draw: Draw, pad: int, nearest: np.ndarray) -> np.ndarray:
-    """A span of each window in another order."""
+def reorder(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
+    """A span of each window in another order, at the same times."""
     span = np.ceil(draw.lengths * SHARE)
     start = np.floor((draw.lengths - span + 1) * draw.place)
     places = np.arange(draw.windows.shape[1])
     key = np.where((places >= start) & (places < start + span), start + draw.hit * span, places)
-    return np.take_along_axis(draw.windows, np.argsort(key, axis=1, kind="stable"), axis=1)
+    return np.take_along_axis(draw.windows, np.argsort(key, axis=1, kind="stable"), axis=1), draw.seconds
 
 
-def swap(draw: Draw, pad: int, nearest: np.ndarray) -> np.ndarray:
+def swap(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
     """One of the nearest items in the place of some events."""
     real = draw.windows != pad
     like = nearest[np.where(real, draw.windows, 0), np.floor(draw.which * NEAREST).astype(int)]
-    return np.where(real & (draw.hit < SHARE), like, draw.windows)
+    return np.where(real & (draw.hit < SHARE), like, draw.windows), draw.seconds
 
 
-WAYS: dict[Augmentation, Callable[[Draw, int, np.ndarray], np.ndarray]] = {
+WAYS: dict[Augmentation, Callable[[Draw, int, np.ndarray], Varied]] = {
     "crop": crop, "mask": mask, "reorder": reorder, "swap": swap,
 }  # fmt: skip
 
@@ -115,6 +123,7 @@ class Augmented:
 
     Args:
         kinds: the ways, each as likely.
+        width: events in a window.
         pad: an id that is no item.
         rows: windows a step, over all ranks together.
         nearest: of `nearest_by_text`.
@@ -124,6 +133,7 @@ class Augmented:
         self,
         batches: Batches,
         kinds: Sequence[Augmentation],
+        width: int,
         pad: int,
         rows: int,
         seed: int,
@@ -131,7 +141,8 @@ class Augmented:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        self._batches, self._ways, self._pad, self._rows = batches, [WAYS[kind] for kind in kinds], pad, rows
+        self._batches, self._ways = batches, [WAYS[kind] for kind in kinds]
+        self._width, self._pad, self._rows = width, pad, rows
         self._seed, self._nearest, self._rank, self._ranks = seed, nearest, rank, ranks
         self.steps_per_epoch = batches.steps_per_epoch
 
@@ -140,17 +151,18 @@ class Augmented:
         for step, batch in enumerate(self._batches.epoch(number, done), start=done):
             yield torch.from_numpy(self._varied(batch.numpy(), np.random.default_rng((self._seed, number, step, 1))))
 
-    def _varied(self, windows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Another array int32 [rows, width]."""
-        own = slice(self._rank, self._rank + len(windows) * self._ranks, self._ranks)
+    def _varied(self, batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Another array int32 [rows, width], or twice as wide with times."""
+        own = slice(self._rank, self._rank + len(batch) * self._ranks, self._ranks)
         chosen, size, place = rng.random((3, self._rows, 1))[:, own]
-        hit, which = rng.random((2, self._rows, windows.shape[1]))[:, own]
-        draw = Draw(windows, (windows != self._pad).sum(axis=1, keepdims=True), size, place, hit, which)
-        varied = windows.copy()
+        hit, which = rng.random((2, self._rows, self._width))[:, own]
+        windows, seconds = batch[:, : self._width], batch[:, self._width :]
+        draw = Draw(windows, seconds, (windows != self._pad).sum(axis=1, keepdims=True), size, place, hit, which)
+        varied = batch.copy()
         for number, way in enumerate(self._ways):
             lowest = LEFT_ALONE + (1 - LEFT_ALONE) * number / len(self._ways)
             rows = np.flatnonzero((chosen >= lowest) & (chosen < lowest + (1 - LEFT_ALONE) / len(self._ways)))
             if len(rows):
                 part = Draw(*(getattr(draw, field.name)[rows] for field in fields(Draw)))
-                varied[rows] = way(part, self._pad, self._nearest)
+                varied[rows] = np.hstack(way(part, self._pad, self._nearest))
         return varied

@@ -25,7 +25,10 @@ class Batches(Protocol):
         """Batches an epoch, on each rank."""
 
     def epoch(self, number: int, done: int = 0) -> Iterator[Tensor]:
-        """Batches of int32 [rows, width], oldest event first, padded on the right; without the first `done` ones."""
+        """Batches of int32 [rows, width], oldest event first, padded on the right; without the first `done` ones.
+
+        Where times are told, [rows, 2 · width]: behind the items the seconds at which they came.
+        """
 
 
 def items_in(blocks: np.ndarray, num_items: int) -> np.ndarray:
@@ -44,7 +47,8 @@ class WindowBatches:
     and so many of the others, drawn anew each time (experience replay: Rolnick et al., NeurIPS 2019).
 
     Args:
-        blocks: int32 [windows, width], in memory or mapped from a file; torch wants it writable, nothing writes.
+        blocks: int32 [windows, width], or twice as wide with times, in memory or mapped from a file; torch wants it
+            writable, nothing writes.
         pad: an id that is no item.
         rows: windows a step, over all ranks together.
         new: bool [windows]; None: all are.

@@ -55,26 +55,29 @@ def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.n
 
 
 def read_new_windows(
-    files: Sequence[str], until: str, width: int, pad: int, seen: Seen | None
+    files: Sequence[str], until: str, width: int, pad: int, seen: Seen | None, times: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same, and which of the windows hold an event to predict that is not among those seen, bool [windows].
 
     Args:
         seen: what an earlier fit learned from; None: nothing.
+        times: whether windows are twice as wide, the seconds at which the events came behind these.
     """
-    new = []
+    new, wide = [], 2 * width if times else width
     with tempfile.TemporaryFile(prefix="lakerec-windows-") as file:
-        for block, flags in _blocks(list(files), until, width, pad, seen):
+        for block, flags in _blocks(list(files), until, width, pad, seen, times):
             file.write(block)
             new.append(np.frombuffer(flags, dtype=bool))
         file.flush()
-        count = file.tell() // (4 * width)
+        count = file.tell() // (4 * wide)
         if not count:
             raise TrainingError(f"no history up to the {until} split has two events: there is nothing to predict")
-        return np.memmap(file, dtype=np.int32, mode="c", shape=(count, width)), np.concatenate(new)
+        return np.memmap(file, dtype=np.int32, mode="c", shape=(count, wide)), np.concatenate(new)
 
 
-def _blocks(files: list[str], until: str, width: int, pad: int, seen: Seen | None) -> Iterator[tuple[bytes, bytes]]:
+def _blocks(
+    files: list[str], until: str, width: int, pad: int, seen: Seen | None, times: bool
+) -> Iterator[tuple[bytes, bytes]]:
     """The windows of one row group after another, as int32 bytes, and a byte for each that says whether it is new.
 
     The reader works in this thread: petastorm's pool of threads ends an epoch early now and then, without a word (25 of
@@ -83,12 +86,12 @@ def _blocks(files: list[str], until: str, width: int, pad: int, seen: Seen | Non
     from petastorm import TransformSpec, make_batch_reader
 
     def pack(rows: pd.DataFrame) -> pd.DataFrame:
-        block, new = _windows_of(rows, until, width, pad, seen)
+        block, new = _windows_of(rows, until, width, pad, seen, times)
         return pd.DataFrame({BLOCK: [block.tobytes()], NEW: [new.tobytes()]})
 
     packed = [(name, np.bytes_, (), False) for name in (BLOCK, NEW)]
     spec = TransformSpec(pack, edit_fields=packed, selected_fields=[BLOCK, NEW])
-    columns = COLUMNS if seen is None else (*COLUMNS, C.USER)
+    columns = (*COLUMNS, *(() if seen is None else (C.USER,)), *((C.TIMES, C.PAST_TIMES) if times else ()))
     try:
         reader = make_batch_reader(
             [_as_petastorm_reads(uri) for uri in files],
@@ -115,18 +118,26 @@ def _as_petastorm_reads(uri: str) -> str:
     return f"file://{unquote(parts.path)}" if parts.scheme == "file" else uri
 
 
-def _windows_of(rows: pd.DataFrame, until: str, width: int, pad: int, seen: Seen | None) -> tuple[np.ndarray, np.ndarray]:
+def _windows_of(
+    rows: pd.DataFrame, until: str, width: int, pad: int, seen: Seen | None, times: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Windows of the users whose last row up to `until` is among the rows, and which of them are new."""
     last = rows[_is_last(rows, until)]
     if last.empty:
-        return np.zeros((0, width), dtype=np.int32), np.zeros(0, dtype=bool)
-    past, own = last[C.PAST].to_numpy(), last[C.ITEMS].to_numpy()
-    before, lengths = _lengths(past), _lengths(own)
-    parts = np.stack([past, own], axis=1).ravel() if before.any() else own
-    offsets = np.concatenate([[0], np.cumsum(before + lengths)]).astype(np.int64)
-    found = windows(offsets, np.concatenate(parts).astype(np.int32, copy=False), width, pad)
+        return np.zeros((0, 2 * width if times else width), dtype=np.int32), np.zeros(0, dtype=bool)
+    lengths = _lengths(last[C.PAST].to_numpy()) + _lengths(last[C.ITEMS].to_numpy())
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    items = _joined(last, C.PAST, C.ITEMS).astype(np.int32, copy=False)
+    found = windows(offsets, items, width, pad, _joined(last, C.PAST_TIMES, C.TIMES) if times else None)
     known = np.zeros(len(last), dtype=np.int64) if seen is None else seen.of(last[C.USER].to_numpy())
     return found, hold_new(offsets, width, known)
+
+
+def _joined(rows: pd.DataFrame, before: str, after: str) -> np.ndarray:
+    """Two columns of lists end to end, row after row."""
+    past, own = rows[before].to_numpy(), rows[after].to_numpy()
+    joined: np.ndarray = np.concatenate(np.stack([past, own], axis=1).ravel() if any(map(len, past)) else own)
+    return joined
 
 
 def _lengths(lists: np.ndarray) -> np.ndarray:

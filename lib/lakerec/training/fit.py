@@ -168,10 +168,11 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         keeper = watcher or (None if spec.checkpoints is None else _keeper(spec, device, rank, ranks))
         arrays = load_file(spec.inputs)
         shape = Shape(**spec.shape)
+        width = shape.max_length + 1
         model = _begun(spec, shape, arrays)
         seen = None if spec.start is None else Seen.from_arrays(arrays, f"seen.{spec.until}")
-        blocks, new = read_new_windows(spec.files, spec.until, shape.max_length + 1, spec.num_items, seen)
-        met = items_in(blocks, spec.num_items)
+        blocks, new = read_new_windows(spec.files, spec.until, width, spec.num_items, seen, shape.times)
+        met = items_in(blocks[:, :width], spec.num_items)
         model.network.mark_met(met if spec.start is None else met | model.network.met.numpy()[:, 0].astype(bool))
         model.network.to(device)
         recipe, batches = Recipe(**spec.recipe), _batches(spec, model, blocks, new, rank, ranks)
@@ -213,7 +214,7 @@ def _batches(spec: Task, model: Sequence, blocks: np.ndarray, new: np.ndarray, r
         return batches
     text = model.network.text.cpu().numpy()
     nearest = nearest_by_text(text if "swap" in kinds else text[:, :0])
-    return Augmented(batches, kinds, pad, spec.rows, spec.seed, nearest, rank, ranks)
+    return Augmented(batches, kinds, model.network.max_length + 1, pad, spec.rows, spec.seed, nearest, rank, ranks)
 
 
 def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:

@@ -220,10 +220,16 @@ class Trainer:
         num_items, device = self.network.num_items, batch.device
         negatives = drawn(self.seed, self.state.step, num_items, self.recipe.negatives).to(device)
         touched = torch.zeros(num_items, dtype=torch.int32, device=device)
-        touched[negatives] = touched[batch[batch < num_items]] = 1
+        items, seconds = self._told(batch)
+        touched[negatives] = touched[items[items < num_items]] = 1
         summed((touched,))
         rows.take(torch.nonzero(touched).ravel(), negatives)
-        return torch.searchsorted(rows.items, batch)
+        return torch.cat([torch.searchsorted(rows.items, items.contiguous()), seconds], dim=1)
+
+    def _told(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Items, and the seconds at which they came; of these no columns where they are not told."""
+        width = self.network.max_length + 1
+        return batch[:, :width], batch[:, width:]
 
     def _gradients(self, batch: Tensor) -> Tensor:
         """Gradients of this rank's summed loss, which is given with the number of its targets.
@@ -255,7 +261,7 @@ class Trainer:
         rows = self.state.rows
         with self._precision(batch):
             table = self.network.table() if rows is None else self.network.rows(rows.items, rows.taken)
-        real = batch[:, 1:] < len(table)
+        real = self._told(batch)[0][:, 1:] < len(table)
         loss = trained = self._loss(batch, real, table)
         if self.recipe.adversarial:
             (slope,) = torch.autograd.grad(loss, table, retain_graph=True)
@@ -276,9 +282,10 @@ class Trainer:
 
     def _logits(self, network: SequenceNetwork, batch: Tensor, real: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """What a network says at the targets that are `real`, float32 [n, items], and which is the right one, int64 [n]."""
-        rows, targets = self.state.rows, batch[:, 1:][real]
+        items, seconds = self._told(batch)
+        rows, targets = self.state.rows, items[:, 1:][real]
         with self._precision(batch):
-            hidden = network(batch[:, :-1], table)[real]
+            hidden = network(items[:, :-1], table, seconds[:, :-1] if network.times else None)[real]
             if rows is None:
                 return (hidden @ table.T).float(), targets
             logits = sampled_logits(hidden, targets, rows.negatives, table, network.num_items)

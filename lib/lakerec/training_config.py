@@ -267,7 +267,12 @@ def _space() -> dict[str, Range | list[float]]:
         "weight_decay": Range(low=0.0001, high=0.1, log=True), "dims": [32, 64, 128], "blocks": [1, 2, 3],
         "max_length": [20, 50, 100], "regularization": Range(low=10, high=5000, log=True),
         "neighbours": Range(low=20, high=500, log=True), "half_life": Range(low=0.5, high=50, log=True),
-        "recent_days": Range(low=1, high=60, log=True),
+        "recent_days": Range(low=1, high=60, log=True), "user_cf.neighbours": Range(low=10, high=300, log=True),
+        "mult_vae.latent": [32, 64, 128], "mult_vae.kl_weight": Range(low=0.0, high=1.0),
+        "two_tower.temperature": Range(low=0.05, high=0.5, log=True), "two_tower.half_life_days": [0, 7, 30],
+        "two_tower.learning_rate": Range(low=0.002, high=0.05, log=True),
+        "attention.smoothing": Range(low=0.1, high=1.0), "attention.learning_rate": Range(low=0.0005, high=0.01, log=True),
+        "behaviour.negatives": [4, 8, 16], "behaviour.learning_rate": Range(low=0.0005, high=0.01, log=True),
     }  # fmt: skip
 
 

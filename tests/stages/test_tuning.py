@@ -5,6 +5,7 @@ import json
 import pytest
 from lakerec.errors import ConfigError, InputError
 from lakerec.loading import load_config
+from lakerec.models.behaviour import Behaviour
 from lakerec.stages import pipeline, tuning
 
 from tests import shop
@@ -46,6 +47,23 @@ def test_each_model_is_searched_and_the_best_settings_are_a_config(conf, capsys)
     assert all(run.data.metrics["valid_ndcg"] for run in of_tune if run.info.run_name.startswith("sequence"))
     more = tune(conf, *FEW, "tune.trials=3", "tune.models=[ease]")
     assert more["models"]["ease"]["trials"] == 3, "the first two are those of before"
+
+
+def test_settings_of_sections_are_tuned_and_values_of_events_are_known_to_trials(conf, monkeypatch):
+    seen = []
+    fit = Behaviour.fit
+    monkeypatch.setattr(Behaviour, "fit", lambda self, data: (seen.append(data.values), fit(self, data)))
+    space = "tune.space={behaviour.negatives: [4], two_tower.dims: [8], two_tower.half_life_days: [0]}"
+    short = ("train.behaviour.epochs=1", "train.two_tower.epochs=2", "train.behaviour.rated=[purchase]")
+    result = tune(conf, space, *short, "tune.trials=2", "tune.models=[two_tower, behaviour]")
+    assert len(seen) == 2 and all(values is not None and (values == 1).all() for values in seen)
+    tuned = load_config(result["config"], environment={}).train
+    towers, behaviour = result["models"]["two_tower"]["settings"], result["models"]["behaviour"]["settings"]
+    assert tuned.behaviour.negatives == behaviour["behaviour.negatives"] in (4, 8)
+    assert tuned.two_tower.dims == towers["two_tower.dims"] in (8, 64)
+    assert tuned.two_tower.half_life_days == towers["two_tower.half_life_days"] in (0, 30)
+    again = tune(conf, space, *short, "train.two_tower.gap=3", "tune.trials=1", "tune.models=[two_tower]")
+    assert again["models"]["two_tower"]["trials"] == 1, "another gap is another study"
 
 
 def test_what_cannot_be_tuned_is_said_before_anything_starts(conf, tmp_path):

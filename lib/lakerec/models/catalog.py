@@ -45,9 +45,22 @@ CLASSES: dict[str, type[Recommender]] = {
 
 OWN_SETTINGS: dict[str, tuple[str, ...]] = {
     Models.RECENT_POPULAR: ("recent_days",),
+    Models.USER_CF: ("user_cf.neighbours",),
     Models.ITEM_CF: ("neighbours",),
     Models.EASE: ("regularization",),
+    Models.MULT_VAE: tuple(f"mult_vae.{key}" for key in ("latent", "hidden", "dropout", "kl_weight", "learning_rate")),
     Models.CONTENT: ("half_life",),
+    Models.TWO_TOWER: tuple(
+        f"two_tower.{key}"
+        for key in ("dims", "dropout", "temperature", "half_life_days", "gap", "epochs", "learning_rate", "weight_decay")
+    ),
+    Models.ATTENTION: tuple(
+        f"attention.{key}" for key in ("dims", "smoothing", "dropout", "epochs", "learning_rate", "weight_decay")
+    ),
+    Models.BEHAVIOUR: tuple(
+        f"behaviour.{key}"
+        for key in ("dims", "width", "dropout", "negatives", "value_weight", "epochs", "learning_rate", "weight_decay")
+    ),
     Models.SEQUENCE: (
         "dims", "blocks", "heads", "max_length", "dropout", "batch_size", "epochs", "learning_rate", "weight_decay",
     ),

@@ -74,7 +74,7 @@ def distributions(space: dict[str, Range | list[float]], now: TrainConfig) -> di
 
     found: dict[str, Any] = {}
     for key, values in space.items():
-        own = getattr(now, key)
+        own = now.at(key)
         if isinstance(values, list):
             found[key] = CategoricalDistribution(sorted({*map(type(own), values), own}))
             continue

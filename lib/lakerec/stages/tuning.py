@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from lakerec.columns import Splits, Tables
+from lakerec.columns import Models, Splits, Tables
 from lakerec.config import Config
 from lakerec.errors import ConfigError, InputError, nearest
 from lakerec.lake.plain import plain_files
@@ -32,11 +34,12 @@ from lakerec.stages.base import Context, Inputs
 from lakerec.stages.log import event
 from lakerec.stages.studies import Tried, distributions, open_study, search
 from lakerec.stages.train import models_folder, validation_users
+from lakerec.stages.values import Values
 from lakerec.training.fit import save_inputs
 from lakerec.training.trials import Trial, run_trial
 from lakerec.training_config import Range, TrainConfig
 
-READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
+READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.INTERACTIONS, Tables.EVENTS)
 FOLDER = "tune"
 
 
@@ -56,7 +59,7 @@ def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
         if Tables.SEQUENCES not in inputs:
             raise InputError("gold/sequences is not there yet: run `lakerec run` first, at least up to embed")
         with context.tracker.pipeline(FOLDER), context.progress.stage(FOLDER):
-            job = Job(context, inputs)
+            job = Job(context, inputs, spaces)
             try:
                 found = {model: job.tune(model, space) for model, space in spaces.items()}
             finally:
@@ -87,10 +90,28 @@ def spaces_of(config: Config) -> dict[str, dict[str, Range | list[float]]]:
     return spaces
 
 
+def changed(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    """The config with other values of these keys; whether they go together is not looked at."""
+    return reduce(lambda config, pair: config.changed(*pair), values.items(), train)
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """Keys with dots as sections.
+
+    >>> nested({"dims": 32, "als.alpha": 5.0, "als.factors": 8})
+    {'dims': 32, 'als': {'alpha': 5.0, 'factors': 8}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        section, _, last = key.rpartition(".")
+        (found.setdefault(section, {}) if section else found)[last] = value
+    return found
+
+
 class Job:
     """What all trials share."""
 
-    def __init__(self, context: Context, inputs: Inputs) -> None:
+    def __init__(self, context: Context, inputs: Inputs, models: Iterable[str]) -> None:
         self.context, self.config, self.folder = context, context.config, models_folder(context).resolve() / FOLDER
         self.scratch = self.folder / ".scratch"
         shutil.rmtree(self.scratch, ignore_errors=True)  # of a search that was killed
@@ -99,8 +120,11 @@ class Job:
         self.inputs = self.scratch / "inputs.safetensors"
         users = validation_users(self.config.train, self.num_items)
         holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
-        train = arrays.known_until(context, inputs, Splits.TRAIN).histories
-        save_inputs(self.inputs, arrays.item_vectors(context, inputs, self.num_items), holdout, train)
+        known, types = arrays.known_until(context, inputs, Splits.TRAIN), self.config.train.behaviour.rated
+        rated = Values.read(context, inputs, types) if Models.BEHAVIOUR in models and types else None
+        values = None if rated is None else rated.of_events(known.ids, known.histories)
+        vectors = arrays.item_vectors(context, inputs, self.num_items)
+        save_inputs(self.inputs, vectors, holdout, known.histories, values=values)
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
         self.data = inputs
@@ -111,7 +135,7 @@ class Job:
         study = open_study(self.folder / "journal.log", self._name(model, chosen_from), self.config.seed, config.parallel)
         folder = self.scratch / model
         folder.mkdir()
-        now = {key: getattr(self.config.train, key) for key in space}
+        now = {key: self.config.train.at(key) for key in space}
         trial = Trial(0, model, {}, str(self.inputs), self.files, Splits.TRAIN, str(folder), self.num_items)
         best: list[float] = []
 
@@ -128,7 +152,9 @@ class Job:
 
     def _name(self, model: str, chosen_from: dict[str, Any]) -> str:
         """Of the study: the same for the same data, settings of the rest, and space."""
-        rest = {key: value for key, value in self.config.train.model_dump(mode="json").items() if key not in chosen_from}
+        first = {key: self.config.train.at(key) for key in chosen_from}
+        plain = {key: type(value)() for key, value in first.items()}
+        rest = changed(self.config.train, plain).model_dump(mode="json")
         of = [self.data, self.config.seed, rest, {key: str(value) for key, value in chosen_from.items()}]
         return f"{model}-{hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]}"
 
@@ -138,7 +164,7 @@ class Job:
         Raises:
             ConfigError: they do not go together.
         """
-        whole = self.config.train.model_dump(mode="json") | values
+        whole = changed(self.config.train, values).model_dump(mode="json")
         try:
             return TrainConfig.model_validate(whole).model_dump(mode="json")
         except ValidationError as error:
@@ -170,7 +196,7 @@ def _result(context: Context, found: dict[str, list[Tried]], conf: str) -> dict[
     """Write tuned.yaml and tuned.png, log both, and say what was found."""
     folder = models_folder(context).resolve() / FOLDER
     models = {model: _best(trials) for model, trials in found.items()}
-    settings = {key: value for each in models.values() for key, value in each["settings"].items()}
+    settings = nested({key: value for each in models.values() for key, value in each["settings"].items()})
     file, plot = folder / "tuned.yaml", folder / "tuned.png"
     text = yaml.safe_dump({"extends": str(Path(conf).resolve()), "train": settings}, sort_keys=False)
     file.write_text(f"# By `lakerec tune`: chosen by validation NDCG@10.\n{text}", encoding="utf-8")

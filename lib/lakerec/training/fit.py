@@ -86,17 +86,20 @@ def save_inputs(
     holdout: Holdout,
     train: Histories | None = None,
     seen: Mapping[str, Seen] | None = None,
+    values: np.ndarray | None = None,
 ) -> None:
     """Write what all ranks share beside the sequences.
 
     Args:
         train: histories, where models are to be fitted that take them whole.
         seen: what the models learned from that fits go on from, by `Task.until`.
+        values: of the events of `train`, for a model that learns from them.
     """
     arrays = {"vectors": np.zeros((0, 0), np.float32) if vectors is None else vectors.astype(np.float32)}
     parts = {"known": holdout.histories, "target": holdout.targets} | ({} if train is None else {"train": train})
     for name, histories in parts.items():
         arrays |= {f"{name}.{part}": getattr(histories, part) for part in PARTS}
+    arrays |= {} if values is None else {"values": values}
     for until, each in (seen or {}).items():
         arrays |= each.arrays(f"seen.{until}")
     path.parent.mkdir(parents=True, exist_ok=True)

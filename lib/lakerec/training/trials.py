@@ -34,7 +34,7 @@ class Trial:
     settings: dict[str, Any]
     """Of `train`, the trial's own among them."""
     inputs: str
-    """Vectors, holdout and train histories (see `lakerec.training.fit.save_inputs`)."""
+    """Vectors, holdout, train histories and their values (see `lakerec.training.fit.save_inputs`)."""
     files: list[str]
     """Parquet files of one version of gold/sequences."""
     until: str
@@ -79,7 +79,7 @@ def run_trial(argument: dict[str, Any]) -> float | None:
     arrays = load_file(trial.inputs)
     vectors = arrays["vectors"] if arrays["vectors"].size else None
     model = build(trial.model, config)
-    model.fit(TrainingData(histories_in(arrays, "train"), trial.num_items, vectors))
+    model.fit(TrainingData(histories_in(arrays, "train"), trial.num_items, vectors, arrays.get("values")))
     return validation_value(model, holdout_in(arrays), trial.num_items)
 
 

@@ -1,0 +1,41 @@
+"""What is asked of the served model reaches the recommender: items that it knows, and when they came."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lakerec.models.data import Histories, TrainingData
+from lakerec.models.sequence import Sequence, Shape
+from lakerec.registry.served_model import ServedModel
+
+IDS = ["cup", "mug", "lamp", "vase"]
+
+
+@pytest.fixture
+def served():
+    shape = Shape(dims=8, blocks=1, heads=2, max_length=4, dropout=0.0, times=True)
+    model = Sequence.fresh(shape, TrainingData(Histories.from_lists([]), len(IDS)), seed=1)
+    with torch.no_grad():
+        model.network.pause.normal_()
+    found = ServedModel()
+    found.ids, found.index, found.model = np.array(IDS, dtype=object), {item: n for n, item in enumerate(IDS)}, model
+    return found
+
+
+def scores(served, **asked):
+    found = served.predict(None, pd.DataFrame(asked), {"k": 4})
+    return dict(zip(found["item_id"], found["score"], strict=True))
+
+
+def test_times_are_told_with_the_items_that_are_known(served):
+    day = 86_400
+    long = scores(served, items=[["cup", "mug"]], times=[[0, 9 * day]])
+    assert set(long) == {"lamp", "vase"}
+    assert scores(served, items=[["cup", "who?", "mug"]], times=[[5, 6, 5 + 9 * day]]) == long
+    assert scores(served, items=[["cup", "mug"]], times=[[0, 1]]) == scores(served, items=[["cup", "mug"]]) != long
+
+
+@pytest.mark.parametrize("times", [[[0]], [None]])
+def test_a_time_for_each_item_or_none_at_all(served, times):
+    with pytest.raises(ValueError, match="row 0: times must have one number for each of its 2 items, oldest first"):
+        scores(served, items=[["cup", "mug"]], times=times)

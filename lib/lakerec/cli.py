@@ -27,7 +27,7 @@ STAGES = {
     "profile": "Where asked for: people (vectors, portraits, segments), labels and spans from few labelled rows.",
     "train": "Fit the recommenders on train, choose on valid, refit for the test.",
     "evaluate": "Rank the whole catalogue for the test users; metrics with intervals.",
-    "promote": "Register the best model, and let it serve if it beats the champion.",
+    "promote": "Register the best model, or the one asked for; it serves if it beats the champion.",
     "recommend": "Lists for every user from the champion, each with a reason.",
     "report": "One self-contained HTML page.",
 }

@@ -163,7 +163,9 @@ class PromoteConfig(Section):
     model: str | None = Field(None, description="the model that is offered; null: the one that validation likes best")
     metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr"] = Metrics.NDCG
     k: int = Field(10, ge=1)
-    minimum_gain: float = Field(0.0, ge=0, description="how much better, as a share of the champion's value")
+    minimum_gain: float = Field(
+        0.0, gt=-1, description="how much better, as a share of the champion's value; below 0: how much worse may be"
+    )
     table: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="precision of the sequence model's items as it serves"
     )
@@ -208,6 +210,11 @@ class Config(Section):
     def _promoted_is_evaluated(self) -> Config:
         if self.promote.k not in self.evaluate.k:
             raise ValueError(f"promote.k ({self.promote.k}) must be one of evaluate.k ({self.evaluate.k})")
+        model, fitted = self.promote.model, self.train.models
+        if model is not None and model not in fitted:
+            raise ValueError(
+                f"promote.model: `{model}` is not among train.models{nearest(model, fitted)}: {', '.join(fitted)}"
+            )
         return self
 
     def digest(self, *sections: str) -> str:

@@ -111,7 +111,7 @@ def peer_rate(run: Callable[[], int], rows: int) -> float:
 
 def our_rate(uris: list[str], epochs: int) -> float:
     def run() -> None:
-        batches = WindowBatches(read_windows(uris, "train", LENGTH + 1, CATALOGUE), CATALOGUE, BATCH, seed=1)
+        batches = WindowBatches(read_windows(uris, "train", LENGTH + 1, CATALOGUE)[0], CATALOGUE, BATCH, seed=1)
         for epoch in range(epochs):
             assert sum(len(batch) for batch in batches.epoch(epoch)) == ROWS
 

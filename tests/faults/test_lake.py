@@ -174,7 +174,7 @@ def sequences(spark, users, first):
 
 
 def windows(files):
-    return sorted(feed.read_windows(files, "train", 3, PAD)[:, 0].tolist())
+    return sorted(feed.read_windows(files, "train", 3, PAD)[0][:, 0].tolist())
 
 
 def test_fault_11_vacuum_during_a_training_read(lake, spark, monkeypatch):

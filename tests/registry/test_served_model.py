@@ -35,7 +35,11 @@ def test_times_are_told_with_the_items_that_are_known(served):
     assert scores(served, items=[["cup", "mug"]], times=[[0, 1]]) == scores(served, items=[["cup", "mug"]]) != long
 
 
-@pytest.mark.parametrize("times", [[[0]], [None]])
-def test_a_time_for_each_item_or_none_at_all(served, times):
+def test_a_row_without_times_is_as_a_request_without_them(served):
+    assert scores(served, items=[["cup", "mug"]], times=[None]) == scores(served, items=[["cup", "mug"]])
+
+
+@pytest.mark.parametrize("times", [[[0]], [[9, 5]]], ids=["too few", "backwards"])
+def test_a_time_for_each_item_oldest_first(served, times):
     with pytest.raises(ValueError, match="row 0: times must have one number for each of its 2 items, oldest first"):
         scores(served, items=[["cup", "mug"]], times=times)

@@ -11,9 +11,13 @@ from lakerec.errors import TrainingError
 from lakerec.models.data import Histories
 from lakerec.models.windows import windows
 from lakerec.training.batches import WindowBatches
-from lakerec.training.feed import read_new_windows, read_windows
+from lakerec.training.feed import read_windows
 
 PAD = 1000
+
+
+def read(*asked):
+    return read_windows(*asked)[0]
 
 
 def rows(users, seed=0):
@@ -71,7 +75,7 @@ def expected(rows, until, width):
 
 def test_times_stand_behind_the_items_in_seconds_since_a_history_began(tmp_path):
     table = rows(23)
-    found, _ = read_new_windows(write(tmp_path, table), "valid", 6, PAD, None, times=True)
+    found, _ = read_windows(write(tmp_path, table), "valid", 6, PAD, times=True)
     assert found.shape[1] == 12 and Counter(map(tuple, found[:, :6].tolist())) == expected(table, "valid", 6)
     first = found[:, 6] == 0
     for items, seconds in zip(found[first, :6], found[first, 6:], strict=True):
@@ -86,37 +90,37 @@ def test_times_stand_behind_the_items_in_seconds_since_a_history_began(tmp_path)
 @pytest.mark.parametrize("until", ["train", "valid", "test"])
 def test_every_window_up_to_the_split_is_there_once(tmp_path, until):
     table = rows(40)
-    found = read_windows(write(tmp_path, table), until, 6, PAD)
+    found = read(write(tmp_path, table), until, 6, PAD)
     assert Counter(map(tuple, found.tolist())) == expected(table, until, 6)
 
 
 def test_reading_again_gives_the_same_in_the_same_order(tmp_path):
     files = write(tmp_path, rows(10), files=2)
-    first = read_windows(files, "test", 6, PAD)
+    first = read(files, "test", 6, PAD)
     for _ in range(40):
-        np.testing.assert_array_equal(read_windows(files, "test", 6, PAD), first)
+        np.testing.assert_array_equal(read(files, "test", 6, PAD), first)
 
 
 def test_only_the_named_files_are_read(tmp_path):
     files = write(tmp_path, rows(20))
     (tmp_path / "_common_metadata").write_bytes(b"not parquet at all")
-    part = read_windows(files[:1], "test", 6, PAD)
-    assert len(part) < len(read_windows(files, "test", 6, PAD))
+    part = read(files[:1], "test", 6, PAD)
+    assert len(part) < len(read(files, "test", 6, PAD))
 
 
 def test_files_may_go_once_they_were_read_but_not_before(tmp_path):
     files = write(tmp_path, rows(20), files=1)
-    found = read_windows(files, "test", 6, PAD)
+    found = read(files, "test", 6, PAD)
     (tmp_path / "part-0.parquet").unlink()
     assert sum(len(batch) for batch in WindowBatches(found, PAD, 8, 1).epoch(1)) == len(found)
     with pytest.raises(TrainingError, match="cannot be read"):
-        read_windows(files, "test", 6, PAD)
+        read(files, "test", 6, PAD)
 
 
 def test_nothing_to_predict_is_said(tmp_path):
     lonely = [{"items": [1], "past": [], "split": "train", "next_split": None}]
     with pytest.raises(TrainingError, match="nothing to predict"):
-        read_windows(write(tmp_path, lonely, files=1), "train", 6, PAD)
+        read(write(tmp_path, lonely, files=1), "train", 6, PAD)
 
 
 def batches(found, seed, number, rank=0, ranks=1):
@@ -124,7 +128,7 @@ def batches(found, seed, number, rank=0, ranks=1):
 
 
 def test_the_order_depends_on_seed_and_epoch_only(tmp_path):
-    found = read_windows(write(tmp_path, rows(23)), "test", 6, PAD)
+    found = read(write(tmp_path, rows(23)), "test", 6, PAD)
     assert batches(found, 1, 1) == batches(found, 1, 1)
     assert batches(found, 1, 1) != batches(found, 1, 2)
     assert batches(found, 1, 1) != batches(found, 2, 1)
@@ -133,7 +137,7 @@ def test_the_order_depends_on_seed_and_epoch_only(tmp_path):
 
 @pytest.mark.parametrize("ranks", [2, 3, 40])
 def test_ranks_have_equal_steps_and_share_the_batches_of_one(tmp_path, ranks):
-    found = read_windows(write(tmp_path, rows(23), files=1, row_group_size=1000), "test", 6, PAD)
+    found = read(write(tmp_path, rows(23), files=1, row_group_size=1000), "test", 6, PAD)
     whole = batches(found, 1, 3)
     parts = [batches(found, 1, 3, rank, ranks) for rank in range(ranks)]
     assert {len(part) for part in parts} == {len(whole)}
@@ -147,7 +151,7 @@ def test_a_folder_with_a_blank_is_read(tmp_path):
     folder.mkdir()
     files = write(folder, rows(5), files=1)
     assert "%20" in files[0]
-    assert len(read_windows(files, "test", 6, PAD))
+    assert len(read(files, "test", 6, PAD))
 
 
 def test_a_file_that_goes_while_it_is_read_is_said(tmp_path, monkeypatch):
@@ -163,4 +167,4 @@ def test_a_file_that_goes_while_it_is_read_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(feed, "_windows_of", vanish)
     with pytest.raises(TrainingError, match="cannot be read"):
-        read_windows(files, "test", 6, PAD)
+        read(files, "test", 6, PAD)

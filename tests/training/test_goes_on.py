@@ -9,7 +9,7 @@ from lakerec.models.catalog import load
 from lakerec.models.data import Histories
 from lakerec.models.windows import hold_new, windows
 from lakerec.training.batches import WindowBatches
-from lakerec.training.feed import read_new_windows
+from lakerec.training.feed import read_windows
 from lakerec.training.fit import fit
 from lakerec.training.seen import Seen
 from safetensors.numpy import load_file, save_file
@@ -73,7 +73,7 @@ def test_only_windows_of_new_users_and_as_many_others_are_trained(tmp_path):
     assert (found["windows"], found["new"]) == (60, 20) and found["steps"] == 2
     assert found["start_value"] == pytest.approx(before["best_value"], abs=0.15)
     assert found["best_value"] >= found["start_value"]
-    blocks, new = read_new_windows(spec.files, "train", 9, ITEMS, Seen(np.arange(40), np.full(40, 7)))
+    blocks, new = read_windows(spec.files, "train", 9, ITEMS, Seen(np.arange(40), np.full(40, 7)))
     assert new.sum() == 20 and len(blocks) == 60
 
 

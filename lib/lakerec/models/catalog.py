@@ -99,7 +99,7 @@ def reweighed(model: Recommender, config: TrainConfig) -> Recommender:
 
 
 def build(name: str, config: TrainConfig) -> Recommender:
-    """An unfitted model that `fit` alone can fit (not als, sequence and blend, which need Spark, batches and validation)."""
+    """An unfitted model that `fit` alone can fit: not als (Spark), sequence and distilled (batches), blend (validation)."""
     recency = recency_of(config)
     makers: dict[str, Callable[[], Recommender]] = {
         Models.POPULAR: Popular,

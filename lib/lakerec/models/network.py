@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from lakerec.models.items import looked_up
 
 SPANS = 32
-"""Buckets of time: 0 seconds, 1, 2–3, 4–7 and so on."""
+"""Buckets of time: 0 seconds, 1–2, 3–6, 7–14 and so on, each twice as wide as the one before."""
 
 
 def span(seconds: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ def _signature(items: np.ndarray):  # type: ignore[no-untyped-def]
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
-    example = pd.DataFrame({"items": [[str(item) for item in items[:3]]]})
+    some = [str(item) for item in items[:3]]
+    example = pd.DataFrame({"items": [some], "times": [[1_700_000_000 + 3_600 * place for place in range(len(some))]]})
     inputs = Schema([
         ColSpec(Array(DataType.string), "items"), ColSpec(Array(DataType.long), "times", required=False),
     ])  # fmt: skip

@@ -1,7 +1,8 @@
 """The model as MLflow serves it: loaded from this code and from safetensors, never from a pickle; no Spark needed.
 
-input   one row a list to make: items (external ids of the history, oldest first); times (epoch seconds of each), if they are
-        known: without them, what weighs or tells by time takes the events for a second apart
+input   one row a list to make: items (external ids of the history, oldest first); times (epoch seconds of each), in all rows
+        of a request or in none. Without them events are taken for a second apart: what weighs or tells by time (see
+        `train.times`, `train.history_half_life_days`) is then not what the gate measured
 output  for row i, rank r: row, rank (from 1), item_id, score
 """
 
@@ -36,9 +37,10 @@ class ServedModel(PythonModel):
         from lakerec.models.topk import recommend
 
         asked = list(model_input["items"])
-        told = list(model_input["times"]) if "times" in model_input else [range(len(row)) for row in asked]
+        given = list(model_input["times"]) if "times" in model_input else [None] * len(asked)
+        told = [range(len(row)) if times is None else times for row, times in zip(asked, given, strict=True)]
         for number, (row, times) in enumerate(zip(asked, told, strict=True)):
-            if times is None or len(times) != len(row):
+            if len(times) != len(row) or (np.diff(np.asarray(times)) < 0).any():
                 raise ValueError(f"row {number}: times must have one number for each of its {len(row)} items, oldest first")
         pairs = [
             [pair for pair in zip(*each, strict=True) if pair[0] in self.index] for each in zip(asked, told, strict=True)

@@ -142,8 +142,9 @@ def _plots(data: ReportData, table: list[dict[str, Any]]) -> dict[str, str]:
             [row["ci_high"] for row in ndcg], f"NDCG@{data.k}, 95 % interval over users",
         ),
     }  # fmt: skip
-    if any(data.curves.values()):
-        made["curves"] = plots.learning_curves(data.curves)
+    curves = {name: points for name, points in data.curves.items() if name != Models.DISTILLED}
+    if any(curves.values()):
+        made["curves"] = plots.learning_curves(curves)
     if data.map_points is not None:
         made["map"] = plots.plane_map(data.map_points, data.map_groups)
     if data.people is not None and data.people.points is not None:

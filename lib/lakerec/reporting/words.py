@@ -8,7 +8,7 @@ SLICES = {
     "cold_items": "Targets with at most five earlier events",
     "sparse_users": "Users with at most ten earlier events",
 }
-TABLES = {"all": "as it was fitted, fp32", "fp16": "items in fp16, half of them", "int8": "items in int8, a quarter"}
+TABLES = {"all": "as it was fitted, fp32", "fp16": "items in fp16, half the bytes", "int8": "items in int8, a quarter"}
 """Precisions of the sequence model's item table, by slice of eval/metrics."""
 SINGLE = {
     Metrics.AUC: "AUC: an item that was taken is above one drawn at random",

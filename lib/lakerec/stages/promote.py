@@ -1,6 +1,6 @@
-"""The best model by validation becomes the challenger; the gate compares it with the champion on the same test.
+"""The best model by validation, or the one asked for, becomes the challenger; the gate compares it with the champion.
 
-train's validation values → best model → registered version, alias challenger
+train's validation values → best model, or promote.model → registered version, alias challenger
 its test metric, the champion's on the same test → decision → row in ops/promotions → alias champion
 
 The ledger is written before the alias moves, and a version carries the run that made it: after a kill the next run
@@ -45,7 +45,10 @@ def run(context: Context, inputs: Inputs) -> Result:
     trained, evaluated = judged(context, inputs)
     values = _test_values(context, evaluated.run_id)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
-    model, why = candidate(offered(dict(trained.details), config.model), values, champion)
+    chosen = offered(dict(trained.details), config.model)
+    model, why = candidate(chosen, values, champion, "asked for" if config.model else "chosen on validation")
+    if config.model and model == chosen:
+        why = [f"{model} was asked for, validation likes {best_by_validation(dict(trained.details))} best"]
     version = _registered(context, inputs, name, model, trained)
     if config.table != "fp32":
         values |= {model: _version_value(context, inputs, name, version)}
@@ -93,17 +96,17 @@ def offered(details: dict[str, str], asked: str | None) -> str:
     return asked or best_by_validation(details)
 
 
-def candidate(chosen: str, values: Mapping[str, float], champion: str | None) -> tuple[str, list[str]]:
-    """The model to register, and why it is not the one that validation chose, if so.
+def candidate(
+    chosen: str, values: Mapping[str, float], champion: str | None, how: str = "chosen on validation"
+) -> tuple[str, list[str]]:
+    """The model to register, and why it is not the one that was chosen, if so.
 
     Where nothing serves yet and the chosen model does not beat plain popularity, popularity serves until one does.
     """
     baseline = values.get(Models.POPULAR)
     if champion is not None or baseline is None or values[chosen] > baseline or chosen == Models.POPULAR:
         return chosen, []
-    return Models.POPULAR, [
-        f"{chosen}, chosen on validation, has {values[chosen]:.4f}: plain popularity serves until one beats it"
-    ]
+    return Models.POPULAR, [f"{chosen}, {how}, has {values[chosen]:.4f}: plain popularity serves until one beats it"]
 
 
 def judged(context: Context, inputs: Inputs) -> tuple[Row, Row]:

@@ -3,7 +3,7 @@
     simple models   fit(train), each of train.choices → best validation NDCG@10 → fit(train + valid); als by Spark's MLlib
     sequence        fit(train), early stop on valid → best epoch → fit(train + valid) for so many epochs, each seed;
                     with train.start: last both go on from the last run's (see `lakerec.stages.starting`)
-    distilled       where asked for: the same of a smaller network, which learns from the sequence model too; not blended
+    distilled       where asked for: a smaller network, from scratch, which learns from the sequence model too; not blended
     blend           weights on the validation scores of the models fitted on train, and of slices of users where these gain;
                     members are the refitted ones (see `lakerec.stages.blending`)
 
@@ -104,7 +104,8 @@ def models_folder(context: Context) -> Path:
 
 def validation_users(config: TrainConfig, num_items: int) -> int:
     """Users that validation looks at, at most."""
-    return max(1, min(config.validation_users, VALIDATION_CELLS // (num_items * len(config.models))))
+    held = set(config.models) - {Models.DISTILLED}
+    return max(1, min(config.validation_users, VALIDATION_CELLS // (num_items * len(held))))
 
 
 def _tidy(context: Context, new: Path) -> None:
@@ -230,9 +231,8 @@ class Job:
 
     def fit_blend(self) -> None:
         """Weights from the first seed's validation scores serve every seed."""
-        scores = {name: of for name, of in self.scores.items() if name != Models.DISTILLED}
-        divisions = blending.divisions(self.context, self.inputs) if scores else []
-        self.blend = blending.mixture(scores, self.values, self.holdout, self.train.histories, divisions, self.config)
+        divisions = blending.divisions(self.context, self.inputs) if self.scores else []
+        self.blend = blending.mixture(self.scores, self.values, self.holdout, self.train.histories, divisions, self.config)
         if self.blend.value is None:
             return
         blending.save_blends(self.blend, self.both.histories, self.both.num_items, self.folder, self.config.seeds)
@@ -245,7 +245,9 @@ class Job:
         value = mean_ndcg(mask_seen(scores, self.holdout.histories), self.holdout.targets, VALIDATION_K)
         if value <= self.values.get(name, -1.0):
             return False
-        self.values[name], self.scores[name] = value, standardised
+        self.values[name] = value
+        if name != Models.DISTILLED:
+            self.scores[name] = standardised
         return True
 
     def _task(self, until: str, seed: int, output: str, stop_after: int | None = None, teacher: str | None = None) -> Task:

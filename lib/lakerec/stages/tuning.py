@@ -39,7 +39,9 @@ from lakerec.training.fit import save_inputs
 from lakerec.training.trials import Trial, run_trial
 from lakerec.training_config import Range, TrainConfig
 
-READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.INTERACTIONS, Tables.EVENTS)
+READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
+RATED = (Tables.INTERACTIONS, Tables.EVENTS)
+"""For `behaviour` alone."""
 FOLDER = "tune"
 
 
@@ -55,7 +57,7 @@ def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
     """
     spaces = spaces_of(config)
     with pipeline.opened(config, watched) as context:
-        inputs = {table: version for table in READS if (version := context.lake.version(table)) is not None}
+        inputs = {table: version for table in (*READS, *RATED) if (version := context.lake.version(table)) is not None}
         if Tables.SEQUENCES not in inputs:
             raise InputError("gold/sequences is not there yet: run `lakerec run` first, at least up to embed")
         with context.tracker.pipeline(FOLDER), context.progress.stage(FOLDER):
@@ -127,7 +129,8 @@ class Job:
         save_inputs(self.inputs, vectors, holdout, known.histories, values=values)
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
-        self.data = inputs
+        self.data = {table: inputs.get(table) for table in READS}
+        self.rated = {table: inputs.get(table) for table in RATED} if rated is not None else {}
 
     def tune(self, model: str, space: dict[str, Range | list[float]]) -> list[Tried]:
         """All trials of a model's study."""
@@ -155,7 +158,8 @@ class Job:
         first = {key: self.config.train.at(key) for key in chosen_from}
         plain = {key: type(value)() for key, value in first.items()}
         rest = changed(self.config.train, plain).model_dump(mode="json")
-        of = [self.data, self.config.seed, rest, {key: str(value) for key, value in chosen_from.items()}]
+        data = self.data | (self.rated if model == Models.BEHAVIOUR else {})
+        of = [data, self.config.seed, rest, {key: str(value) for key, value in chosen_from.items()}]
         return f"{model}-{hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]}"
 
     def _settings(self, values: dict[str, Any]) -> dict[str, Any]:

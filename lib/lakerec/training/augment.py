@@ -1,7 +1,7 @@
 """Windows that are not quite as they happened: the sequence model learns from variations of histories.
 
     crop       a part of the window, at least half of it
-    mask       some events are not told and not asked for
+    mask       the items of some events are not told and not asked for
     reorder    a span of events in another order
     swap       some events become one of the items whose texts are nearest
 
@@ -93,7 +93,7 @@ def crop(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
 
 
 def mask(draw: Draw, pad: int, nearest: np.ndarray) -> Varied:
-    """Padding in the place of some events: neither told nor asked for, and the others keep their places."""
+    """Padding in the place of some items: neither told nor asked for; their times and the others' places stay."""
     return np.where(draw.hit < SHARE, pad, draw.windows), draw.seconds
 
 

@@ -36,7 +36,9 @@ COLUMNS = (C.ITEMS, C.PAST, C.SPLIT, C.NEXT_SPLIT)
 LATER_THAN_ALL = len(Splits.ALL)
 
 
-def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.ndarray:
+def read_windows(
+    files: Sequence[str], until: str, width: int, pad: int, seen: Seen | None = None, times: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Windows of all histories up to and including a split.
 
     Args:
@@ -44,24 +46,15 @@ def read_windows(files: Sequence[str], until: str, width: int, pad: int) -> np.n
         until: the last split that may be seen.
         width: events in a window.
         pad: fills windows of short histories, on the right.
+        seen: what an earlier fit learned from; None: nothing.
+        times: whether windows are twice as wide, the seconds at which the events came behind these.
 
     Returns:
-        int32 [windows, width], backed by a file that goes when the array does.
+        int32 [windows, width] (or twice as wide), backed by a file that goes when the array does; and which of the windows
+        hold an event to predict that is not among those seen, bool [windows].
 
     Raises:
         TrainingError: a file is gone, or no history has two events.
-    """
-    return read_new_windows(files, until, width, pad, None)[0]
-
-
-def read_new_windows(
-    files: Sequence[str], until: str, width: int, pad: int, seen: Seen | None, times: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same, and which of the windows hold an event to predict that is not among those seen, bool [windows].
-
-    Args:
-        seen: what an earlier fit learned from; None: nothing.
-        times: whether windows are twice as wide, the seconds at which the events came behind these.
     """
     new, wide = [], 2 * width if times else width
     with tempfile.TemporaryFile(prefix="lakerec-windows-") as file:

@@ -27,7 +27,7 @@ from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.training.augment import Augmented, nearest_by_text
 from lakerec.training.batches import Batches, WindowBatches, items_in
-from lakerec.training.feed import read_new_windows
+from lakerec.training.feed import read_windows
 from lakerec.training.keeper import Keeper
 from lakerec.training.loop import Recipe, fit_sequence
 from lakerec.training.ranks import appearing, joined, own_device
@@ -174,16 +174,17 @@ def fit(task: dict[str, Any], watcher: Watcher | None = None) -> dict[str, Any]:
         width = shape.max_length + 1
         model = _begun(spec, shape, arrays)
         seen = None if spec.start is None else Seen.from_arrays(arrays, f"seen.{spec.until}")
-        blocks, new = read_new_windows(spec.files, spec.until, width, spec.num_items, seen, shape.times)
+        blocks, new = read_windows(spec.files, spec.until, width, spec.num_items, seen, shape.times)
         met = items_in(blocks[:, :width], spec.num_items)
         model.network.mark_met(met if spec.start is None else met | model.network.met.numpy()[:, 0].astype(bool))
         model.network.to(device)
         recipe, batches = Recipe(**spec.recipe), _batches(spec, model, blocks, new, rank, ranks)
         validate = _validator(model, holdout_in(arrays)) if spec.validate else None
-        torch.manual_seed(spec.seed * 1000 + rank)
+        teacher = None if spec.teacher is None else Sequence.load(Path(spec.teacher)).network.to(device).eval()
+        torch.manual_seed(spec.seed * 1000 + rank)  # behind all that draws
         done = fit_sequence(
             model.network, batches, recipe, validate, spec.stop_after, keeper, spec.micro_batch, spec.seed,
-            fitted=spec.start is not None, teacher=_teacher(spec, device),
+            fitted=spec.start is not None, teacher=teacher,
         )  # fmt: skip
         if rank == 0:
             with appearing(Path(spec.output)) as folder:
@@ -199,13 +200,6 @@ def _begun(spec: Task, shape: Shape, arrays: dict[str, np.ndarray]) -> Sequence:
     if spec.start is None:
         return Sequence.fresh(shape, catalogue, spec.seed)
     return Sequence.grown(Sequence.load(Path(spec.start)), shape, catalogue, spec.seed)
-
-
-def _teacher(spec: Task, device: str) -> SequenceNetwork | None:
-    """The network that is learned from, as it serves: without dropout."""
-    if spec.teacher is None:
-        return None
-    return Sequence.load(Path(spec.teacher)).network.to(device).eval()
 
 
 def _batches(spec: Task, model: Sequence, blocks: np.ndarray, new: np.ndarray, rank: int, ranks: int) -> Batches:

@@ -262,23 +262,32 @@ class Trainer:
         with self._precision(batch):
             table = self.network.table() if rows is None else self.network.rows(rows.items, rows.taken)
         real = self._told(batch)[0][:, 1:] < len(table)
-        loss = trained = self._loss(batch, real, table)
+        expected = self._expected(batch, real)
+        loss = trained = self._loss(batch, real, table, expected)
         if self.recipe.adversarial:
             (slope,) = torch.autograd.grad(loss, table, retain_graph=True)
-            trained = (loss + self._loss(batch, real, table + self.recipe.adversarial * F.normalize(slope, dim=1))) / 2
+            moved = table + self.recipe.adversarial * F.normalize(slope, dim=1)
+            trained = (loss + self._loss(batch, real, moved, expected)) / 2
         trained.backward()
         return torch.stack([loss.detach(), real.sum().to(loss.dtype)])
 
-    def _loss(self, batch: Tensor, real: Tensor, table: Tensor) -> Tensor:
-        """Summed cross-entropy of the targets that are `real`, bool [rows, T]."""
+    @torch.no_grad()
+    def _expected(self, batch: Tensor, real: Tensor) -> Tensor | None:
+        """The teacher's probabilities at the targets that are `real`, float32 [n, items]; None: it has no say."""
+        teacher, rows = self.teacher, self.state.rows
+        if teacher is None or not self.recipe.teaching:
+            return None
+        with self._precision(batch):
+            table = teacher.table() if rows is None else teacher.rows(rows.items, teacher.delta[rows.items])
+        return self._logits(teacher, batch, real, table)[0].softmax(dim=1)
+
+    def _loss(self, batch: Tensor, real: Tensor, table: Tensor, expected: Tensor | None) -> Tensor:
+        """Summed cross-entropy with the targets that are `real`, bool [rows, T], and with what is expected there."""
         logits, right = self._logits(self.network, batch, real, table)
         loss = F.cross_entropy(logits, right, reduction="sum")
-        if self.teacher is None:
+        if expected is None:
             return loss
-        with torch.no_grad():
-            rows, known = self.state.rows, self.teacher.table()
-            expected, _ = self._logits(self.teacher, batch, real, known if rows is None else known[rows.items])
-        return loss.lerp(F.cross_entropy(logits, expected.softmax(dim=1), reduction="sum"), self.recipe.teaching)
+        return loss.lerp(F.cross_entropy(logits, expected, reduction="sum"), self.recipe.teaching)
 
     def _logits(self, network: SequenceNetwork, batch: Tensor, real: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """What a network says at the targets that are `real`, float32 [n, items], and which is the right one, int64 [n]."""

@@ -97,6 +97,11 @@ class BehaviourConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
 
 
+def _check_heads(dims: int, heads: int) -> None:
+    if dims % heads:
+        raise ValueError(f"dims ({dims}) must be a multiple of heads ({heads})")
+
+
 class DistilledConfig(Section):
     """A smaller sequence model that learns from the larger one, too."""
 
@@ -109,8 +114,7 @@ class DistilledConfig(Section):
 
     @model_validator(mode="after")
     def _divides(self) -> DistilledConfig:
-        if self.dims % self.heads:
-            raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+        _check_heads(self.dims, self.heads)
         return self
 
 
@@ -225,8 +229,7 @@ class TrainConfig(Section):
         for model in self.models:
             if model not in Models.ALL:
                 raise ValueError(f"unknown model `{model}`{nearest(model, Models.ALL)}; allowed: {', '.join(Models.ALL)}")
-        if self.dims % self.heads:
-            raise ValueError(f"dims ({self.dims}) must be a multiple of heads ({self.heads})")
+        _check_heads(self.dims, self.heads)
         if Models.DISTILLED in self.models and Models.SEQUENCE not in self.models:
             raise ValueError(
                 f"models: `{Models.DISTILLED}` learns from `{Models.SEQUENCE}`, which is not among {self.models}"

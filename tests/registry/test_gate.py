@@ -14,6 +14,8 @@ from lakerec.registry.gate import decide
         (0.10, 0.09, 0.05, 0.0, True, "beats the champion's 0.0900"),
         (0.10, 0.10, 0.05, 0.0, False, "not above 0.1000"),
         (0.10, 0.095, 0.05, 0.10, False, "not above 0.1045"),
+        (0.095, 0.10, 0.05, -0.10, True, "no more below the champion's 0.1000 than 10.0%"),
+        (0.085, 0.10, 0.05, -0.10, False, "not above 0.0900"),
         (0.05, None, 0.05, 0.0, False, "does not beat plain popularity"),
         (0.04, 0.03, 0.05, 0.0, False, "does not beat plain popularity"),
         (math.nan, None, None, 0.0, False, "metric is nan"),

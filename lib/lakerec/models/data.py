@@ -105,17 +105,18 @@ class Histories:
 
     def padded(self, length: int, pad: int) -> np.ndarray:
         """The newest `length` items of each history, int64 [n, length], padded on the right."""
-        return self._side_by_side(self.items, length, pad)
+        short = self.last(length)
+        return short._side_by_side(short.items, length, pad)
 
     def padded_times(self, length: int) -> np.ndarray:
         """When these came, epoch seconds, int64 [n, length]; zeros on the right."""
-        return self._side_by_side(self.times, length, 0)
+        short = self.last(length)
+        return short._side_by_side(short.times, length, 0)
 
     def _side_by_side(self, values: np.ndarray, length: int, pad: int) -> np.ndarray:
-        kept = self.ago < length
+        """A row a history of at most `length` events."""
         block = np.full((len(self), length), pad, dtype=np.int64)
-        places = np.arange(len(values)) - np.repeat(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.lengths)
-        block[self.rows[kept], places[kept]] = values[kept]
+        block[self.rows, np.arange(len(values)) - np.repeat(self.offsets[:-1], self.lengths)] = values
         return block
 
     def matrix(self, num_items: int, half_life_days: float = 0.0) -> sparse.csr_matrix:

@@ -47,8 +47,8 @@ def last_states(
     """
     length, device = network.max_length, network.position.device
     for start in range(0, len(histories), at_once):
-        part = histories.take(np.arange(start, min(start + at_once, len(histories))))
-        ends = torch.from_numpy(np.clip(part.lengths, 1, length) - 1).to(device)
+        part = histories.take(np.arange(start, min(start + at_once, len(histories)))).last(length)
+        ends = torch.from_numpy(np.maximum(part.lengths, 1) - 1).to(device)
         seconds = torch.from_numpy(part.padded_times(length)).to(device) if network.times else None
         hidden = network.hidden(vectors(torch.from_numpy(part.padded(length, pad)).to(device)), seconds)
         yield slice(start, start + len(part)), hidden[torch.arange(len(part), device=device), ends]

@@ -33,7 +33,7 @@ def decide(challenger: float, champion: float | None, baseline: float | None, mi
     Args:
         champion: value of the model that serves; None: nothing serves yet.
         baseline: value of plain popularity; a challenger must beat it.
-        minimum_gain: how much better than the champion, as a share of its value.
+        minimum_gain: how much better than the champion, as a share of its value; below 0: how much worse it may be.
     """
     if not math.isfinite(challenger):
         return Decision(False, [f"the challenger's metric is {challenger}"])
@@ -46,6 +46,8 @@ def decide(challenger: float, champion: float | None, baseline: float | None, mi
         return Decision(
             False, [f"{challenger:.4f} is not above {needed:.4f} (champion {champion:.4f}, gain {minimum_gain:.1%})"]
         )
+    if challenger <= champion:
+        return Decision(True, [f"{challenger:.4f} is no more below the champion's {champion:.4f} than {-minimum_gain:.1%}"])
     return Decision(True, [f"{challenger:.4f} beats the champion's {champion:.4f}"])
 
 

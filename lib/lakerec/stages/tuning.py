@@ -155,9 +155,8 @@ class Job:
 
     def _name(self, model: str, chosen_from: dict[str, Any]) -> str:
         """Of the study: the same for the same data, settings of the rest, and space."""
-        first = {key: self.config.train.at(key) for key in chosen_from}
-        plain = {key: type(value)() for key, value in first.items()}
-        rest = changed(self.config.train, plain).model_dump(mode="json")
+        without = {key: type(self.config.train.at(key))() for key in chosen_from}
+        rest = changed(self.config.train, without).model_dump(mode="json")
         data = self.data | (self.rated if model == Models.BEHAVIOUR else {})
         of = [data, self.config.seed, rest, {key: str(value) for key, value in chosen_from.items()}]
         return f"{model}-{hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]}"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import statistics
 import subprocess
 import tempfile
@@ -29,25 +28,17 @@ from lakerec.columns import Tables
 from lakerec.config import EncoderConfig, LakeConfig, SparkConfig
 from lakerec.lake.lake import Lake
 from lakerec.lake.session import spark_session
-from lakerec.language.batching import padding_ratio, token_budget_batches
-from lakerec.language.encoder import CPU_BUDGET, encoder_fingerprint
+from lakerec.language.batching import CPU_BUDGET, padding_ratio, token_budget_batches
+from lakerec.language.encoder import encoder_fingerprint
 from lakerec.language.files import resolve_model
 from lakerec.language.spark import encode_texts
 
 from tests.benchmarks.common import write
+from tests.benchmarks.texts import make_texts
 
 TEXTS, RUNS = 5_000, 3
 ONNX = Path("build/peers/onnx/bin/python")
 PACKAGES = ["torch", "transformers", "sentence-transformers", "pyspark", "onnxruntime"]
-WORDS = """small large red blue green wooden metal soft bright lamp chair table mug tea coffee garden kitchen travel
-story film music history modern classic family gift set of four with and for the original limited edition""".split()  # noqa: SIM905
-
-
-def make_texts(count: int, seed: int = 7) -> list[str]:
-    """Distinct texts of mixed length: mostly titles, some paragraphs; log-normal, mean near 46 tokens, at most 256."""
-    rng = random.Random(seed)
-    lengths = [min(250, max(2, int(rng.lognormvariate(3.4, 0.85)))) for _ in range(count)]
-    return [f"{number} " + " ".join(rng.choices(WORDS, k=length)) for number, length in enumerate(lengths)]
 
 
 def lake_of(folder: str, texts: list[str], cores: int) -> Lake:

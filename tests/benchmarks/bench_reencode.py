@@ -19,8 +19,8 @@ from lakerec.language.spark import encode_texts
 from lakerec.stages import pipeline
 from lakerec.stages.base import Context
 
-from tests.benchmarks.bench_encode import make_texts
 from tests.benchmarks.common import seconds, write
+from tests.benchmarks.texts import make_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

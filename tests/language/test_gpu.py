@@ -6,7 +6,7 @@ import torch
 from lakerec.config import EncoderConfig
 from lakerec.language.encoder import Encoder
 
-from tests.benchmarks.bench_encode import make_texts
+from tests.benchmarks.texts import make_texts
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

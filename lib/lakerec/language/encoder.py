@@ -26,7 +26,8 @@ from torch import Tensor
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.language.adapters import load_bottlenecks
-from lakerec.language.batching import block_of, token_budget_batches
+from lakerec.language.ahead import made_ahead
+from lakerec.language.batching import CPU_BUDGET, GPU_BUDGET, GPU_ENOUGH, Ragged, token_budget_batches
 from lakerec.language.files import fingerprint, processor_has, resolve_model
 from lakerec.language.halving import halving
 from lakerec.language.int8 import Int8Model
@@ -37,12 +38,14 @@ from lakerec.language.tokens import chunks, load_tokenizer, pieces, places, prom
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 """Processor features with which bf16 is faster than fp32; without them it is emulated."""
 
-CPU_BUDGET, GPU_BUDGET = 1_024, 16_384
-"""Padded tokens a batch: on a processor so few that a layer's values stay in its cache."""
+ROWS_HELD = 20_000
+"""Texts that are sorted by length together; more of them pad less but take memory."""
 QUEUED = 1
 """Batches that a GPU has before it besides the one at work."""
 Read = Callable[[Any, Tensor], Tensor]
 """What is taken of a model's output, given which tokens are real."""
+Forward = Callable[[np.ndarray], Tensor]
+"""What is read of the model's output for some rows."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class States:
 class Tokenized:
     """Texts as the chunks of tokens that the model sees."""
 
-    chunks: list[list[int]]
+    chunks: Ragged
     owner: np.ndarray
     """Row of the text that a chunk is of, ascending, int64 [chunks]."""
     errors: list[str | None]
@@ -141,28 +144,32 @@ class Encoder:
             pack(self.model)
         if self.precision == "int8":
             self.model = Int8Model(model, fingerprint(config), config.pooling == "pooler")
-        self.tokenizer = load_tokenizer(folder, min(config.max_tokens, positions(model)))
+        self.longest = min(config.max_tokens, positions(model))
+        self.tokenizer = load_tokenizer(folder, self.longest)
         self.dimensions = int(model.config.hidden_size)
-        self.budget = config.token_budget or (GPU_BUDGET if self.device.startswith("cuda") else CPU_BUDGET)
+        gpu = self.device.startswith("cuda")
+        self.budget, self.enough = config.token_budget or (GPU_BUDGET if gpu else CPU_BUDGET), GPU_ENOUGH if gpu else None
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
-        return self.vectors(self.tokenize(texts))
+        if not self.device.startswith("cuda") or len(texts) <= ROWS_HELD:
+            return self.vectors(self.tokenize(texts))
+        parts = (texts[start : start + ROWS_HELD] for start in range(0, len(texts), ROWS_HELD))
+        return _in_one([self.vectors(tokens) for _, tokens in made_ahead(self.tokenize, parts)])
 
     def tokenize(self, texts: Sequence[str | None]) -> Tokenized:
         """What comes before the model, for whoever does it ahead in another thread."""
         parts, errors = self._tokenize([prompted(text, self.config) for text in texts])
         owner = np.repeat(np.arange(len(parts)), [len(text) for text in parts])
-        return Tokenized([chunk for text in parts for chunk in text], owner, errors)
+        return Tokenized(Ragged.of([chunk for text in parts for chunk in text]), owner, errors)
 
     def vectors(self, texts: Tokenized) -> Encoded:
         """What the model makes of them; a vector that is not finite is an error of its text."""
-        ids, owner, errors = texts.chunks, texts.owner, list(texts.errors)
-        lengths = np.array([len(chunk) for chunk in ids], dtype=np.int64)
-        found = np.zeros((len(ids), self.dimensions), dtype=np.float32)
-        padded, seconds = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids))
-        batches = token_budget_batches(lengths, self.budget)
-        results = self._run([[ids[row] for row in rows] for rows in batches], self._pooled)
+        lengths, owner, errors = texts.chunks.lengths, texts.owner, list(texts.errors)
+        found = np.zeros((len(lengths), self.dimensions), dtype=np.float32)
+        padded, seconds = np.zeros(len(lengths), dtype=np.int64), np.zeros(len(lengths))
+        batches = token_budget_batches(lengths, self.budget, self.enough)
+        results = self._run(texts.chunks, batches, self._pooled)
         for rows, (vectors, took) in zip(batches, results, strict=True):
             found[rows], padded[rows], seconds[rows] = vectors, lengths[rows].max(), took / len(rows)
 
@@ -184,9 +191,9 @@ class Encoder:
         own = [pieces(encoding, self.config) for encoding in encodings]
         every = [part for text in own for part in text]
         found: list[np.ndarray] = [np.zeros((0, self.dimensions), dtype=np.float32)] * len(every)
-        lengths = np.array([len(part.ids) for part in every], dtype=np.int64)
-        batches = token_budget_batches(lengths, self.budget)
-        results = self._run([[every[row].ids for row in rows] for rows in batches], flat)
+        held = Ragged.of([part.ids for part in every])
+        lengths, batches = held.lengths, token_budget_batches(held.lengths, self.budget, self.enough)
+        results = self._run(held, batches, flat)
         for rows, (vectors, _) in zip(batches, results, strict=True):
             for row, part in zip(rows, np.split(vectors, np.cumsum(lengths[rows])[:-1]), strict=True):
                 found[row] = part
@@ -219,13 +226,16 @@ class Encoder:
 
     def _chunks(self, encoding: Encoding) -> list[list[int]]:
         """At least one, of at least one token: a mark of the model's, where its tokenizer gives an empty text none."""
+        if 0 < len(encoding) < self.longest:
+            return [encoding.ids]
         return chunks(encoding, self.config) or [[_mark(self.model.config)]]
 
-    def _run(self, batches: list[list[list[int]]], read: Read) -> Iterator[tuple[np.ndarray, float]]:
-        """What is read of each batch, and the seconds that the model took for it."""
-        run_batch, threads = partial(self._run_batch, read=read), torch.get_num_threads()
+    def _run(self, texts: Ragged, batches: list[np.ndarray], read: Read) -> Iterator[tuple[np.ndarray, float]]:
+        """What is read of each batch of rows, and the seconds that the model took for it."""
+        forward, threads = partial(self._forward, texts, read), torch.get_num_threads()
+        run_batch = partial(_run_batch, forward)
         if self.device.startswith("cuda"):
-            yield from self._run_queued(batches, read)
+            yield from _run_queued(forward, batches)
         elif self.device != "cpu" or threads == 1:
             yield from map(run_batch, batches)
         else:
@@ -234,30 +244,9 @@ class Encoder:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield from pool.map(run_batch, batches)
 
-    def _run_batch(self, ids: list[list[int]], read: Read) -> tuple[np.ndarray, float]:
-        clock = time.perf_counter()
-        vectors = torch.cat(halving(partial(self._forward, read=read), ids)).cpu().numpy()
-        return vectors, time.perf_counter() - clock
-
-    def _run_queued(self, batches: list[list[list[int]]], read: Read) -> Iterator[tuple[np.ndarray, float]]:
-        """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
-        queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
-        for number, ids in enumerate(batches):
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begin.record()
-            found = torch.cat(halving(partial(self._forward, read=read), ids))
-            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-            host.copy_(found, non_blocking=True)
-            end.record()
-            queued.append((host, begin, end))
-            while queued and (len(queued) > QUEUED or number == len(batches) - 1):
-                host, begin, end = queued.popleft()
-                end.synchronize()
-                yield host.numpy(), begin.elapsed_time(end) / 1_000
-
     @torch.inference_mode()
-    def _forward(self, ids: list[list[int]], read: Read) -> Tensor:
-        block, real = block_of(ids)
+    def _forward(self, texts: Ragged, read: Read, rows: np.ndarray) -> Tensor:
+        block, real = texts.block(rows)
         mask, inputs = self._moved(real), {"input_ids": self._moved(block)}
         if not real.all():
             inputs["attention_mask"] = mask.long()
@@ -267,6 +256,36 @@ class Encoder:
         """A block on the device; a GPU copies it from pinned memory while it works on what came before."""
         there = torch.from_numpy(block)
         return there.pin_memory().to(self.device, non_blocking=True) if self.device.startswith("cuda") else there
+
+
+def _run_batch(forward: Forward, rows: np.ndarray) -> tuple[np.ndarray, float]:
+    clock = time.perf_counter()
+    vectors = torch.cat(halving(forward, rows)).cpu().numpy()
+    return vectors, time.perf_counter() - clock
+
+
+def _run_queued(forward: Forward, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
+    """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
+    queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
+    for number, rows in enumerate(batches):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        found = torch.cat(halving(forward, rows))
+        host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+        host.copy_(found, non_blocking=True)
+        end.record()
+        queued.append((host, begin, end))
+        while queued and (len(queued) > QUEUED or number == len(batches) - 1):
+            host, begin, end = queued.popleft()
+            end.synchronize()
+            yield host.numpy(), begin.elapsed_time(end) / 1_000
+
+
+def _in_one(parts: list[Encoded]) -> Encoded:
+    vectors, tokens, padded, seconds = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("vectors", "tokens", "padded", "seconds")
+    )
+    return Encoded(vectors, tokens, padded, seconds, [error for part in parts for error in part.errors])
 
 
 def _of_text(where: list[np.ndarray], found: list[np.ndarray], dimensions: int) -> States:

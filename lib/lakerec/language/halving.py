@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 import torch
 
-Row = TypeVar("Row")
 Found = TypeVar("Found")
 
 
-def halving(work: Callable[[list[Row]], Found], rows: list[Row]) -> list[Found]:
+def halving(work: Callable[[np.ndarray], Found], rows: np.ndarray) -> list[Found]:
     """What `work` makes of the rows; where memory does not suffice, of their halves, in order.
 
     Raises:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,7 +24,8 @@ from lakerec.columns import Columns as C
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.lake.platform import is_local
-from lakerec.language.encoder import settled
+from lakerec.language.ahead import made_ahead
+from lakerec.language.encoder import ROWS_HELD, settled
 from lakerec.language.files import fingerprint
 from lakerec.language_config import DescriptionConfig
 
@@ -44,8 +43,6 @@ SCHEMA = ", ".join((
 Work = Callable[["Encoder", Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 """A partition's work, given the worker's encoder."""
 Model = TypeVar("Model")
-ROWS_HELD = 20_000
-"""Texts that are sorted by length together; more of them pad less but take memory."""
 
 
 def encode_texts(texts: DataFrame, config: EncoderConfig, threads: int | None = None, label: str | None = None) -> DataFrame:
@@ -143,23 +140,14 @@ def _encode_partition(
 
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         encoder = worker_encoder(settings, threads, label)
-        for table, texts in _tokenized_ahead(encoder, _held(batches)):
+
+        def tokens(table: pa.Table) -> Tokenized:
+            return encoder.tokenize(table[C.TEXT].to_pylist())
+
+        for table, texts in made_ahead(tokens, _held(batches)):
             yield from _vectors(encoder.vectors(texts), table, label).to_batches()
 
     return encode
-
-
-def _tokenized_ahead(encoder: Encoder, tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, Tokenized]]:
-    """Each table with its texts as tokens; those of the next are made while the model works on this one's."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[tuple[pa.Table, Future[Tokenized]]] = deque()
-        for table in tables:
-            waiting.append((table, pool.submit(encoder.tokenize, table[C.TEXT].to_pylist())))
-            if len(waiting) > 1:
-                this, texts = waiting.popleft()
-                yield this, texts.result()
-        for this, texts in waiting:
-            yield this, texts.result()
 
 
 def _held(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

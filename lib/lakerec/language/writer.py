@@ -78,7 +78,7 @@ class Writer:
         lengths = np.array([len(tokens) + self.config.max_tokens for tokens in ids], dtype=np.int64)
         written = [""] * len(prompts)
         for rows in token_budget_batches(lengths, self.budget):
-            parts = halving(lambda some: self._batch([ids[r] for r in some], [prompts[r] for r in some]), rows.tolist())
+            parts = halving(lambda some: self._batch([ids[r] for r in some], [prompts[r] for r in some]), rows)
             for row, text in zip(rows, itertools.chain(*parts), strict=True):
                 written[row] = text
         return written

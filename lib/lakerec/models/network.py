@@ -59,7 +59,7 @@ class Block(nn.Module):
         q, k, v = self.query_key_value(x).view(rows, length, 3, self.heads, dims // self.heads).permute(2, 0, 3, 1, 4)
         mask = self._mask(length)
         if self.time_bias is not None and before is not None:
-            mask = mask + self.time_bias[:, before].transpose(0, 1)
+            mask = mask + _told(self.time_bias, before)
         mixed = F.scaled_dot_product_attention(q, k, v, mask)
         return self.out(mixed.transpose(1, 2).reshape(rows, length, dims))
 
@@ -68,6 +68,17 @@ class Block(nn.Module):
         places = torch.arange(length, device=self.distance_bias.device)
         ago = places[:, None] - places[None, :]
         return self.distance_bias[:, ago.clamp(min=0)].masked_fill(ago < 0, float("-inf"))
+
+
+def _told(bias: Tensor, before: Tensor) -> Tensor:
+    """The bias of each pair of events by its bucket, [rows, heads, T, T].
+
+    Two ways to the same sums, since the gradient of either is slow elsewhere: a step took 6.8 × as long by indices on an
+    H100, and 1.4 × as long by an embedding on a processor.
+    """
+    if before.is_cuda:
+        return F.embedding(before, bias.T).permute(0, 3, 1, 2)
+    return bias[:, before].transpose(0, 1)
 
 
 class SequenceNetwork(nn.Module):

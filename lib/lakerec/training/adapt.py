@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from lakerec.config import EncoderConfig
 from lakerec.errors import TrainingError
 from lakerec.language.adapters import adapted, after_step, load_bottlenecks, penalty, save_adapted
-from lakerec.language.batching import block_of, token_budget_batches
-from lakerec.language.encoder import CPU_BUDGET, GPU_BUDGET, resolve_precision
+from lakerec.language.batching import CPU_BUDGET, Ragged, token_budget_batches
+from lakerec.language.encoder import resolve_precision
 from lakerec.language.objectives import (
     IGNORED,
     PAIRS,
@@ -43,6 +43,8 @@ from lakerec.models.schedule import schedule
 from lakerec.training.ranks import appearing, joined, own_device, summed
 
 WARM_UP, FINAL_RATE, CLIP, WEIGHT_DECAY = 0.1, 0.0, 1.0, 0.01
+GPU_BUDGET = 16_384
+"""Padded tokens at a time on a GPU, which keeps some values of each for the gradients."""
 CARRIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt")
 """Files of the base model's folder that go along with the adapted weights."""
 
@@ -221,15 +223,15 @@ class Adaptation:
 
     def _vectors(self, ids: list[list[int]]) -> Tensor:
         """Unit vectors [n, d], as the encoder pools them; texts of like length go through the model together."""
-        batches = token_budget_batches(np.array([len(row) for row in ids]), self.budget)
-        found = []
+        held, found = Ragged.of(ids), []
+        batches = token_budget_batches(held.lengths, self.budget)
         for rows in batches:
-            block, real = map(torch.from_numpy, block_of([ids[row] for row in rows]))
+            block, real = map(torch.from_numpy, held.block(rows))
             found.append(pooled(self._hidden(block, real), real.to(self.device), self.task.encoder["pooling"]))
         return torch.cat(found)[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
     def _told(self, ids: list[list[int]], objective: str) -> Tensor:
-        block, real = map(torch.from_numpy, block_of(ids))
+        block, real = map(torch.from_numpy, Ragged.of(ids).block())
         if objective == MASKED:
             inputs, labels = hide(block, real, self.vocabulary, self.task.hidden, self.chance)
         else:

@@ -87,6 +87,7 @@ def test_fault_02_killed_between_two_tables_of_one_batch(killed):
     assert (shop.good("user_id"), len(shop.refused()), shop.read()) == ([("ann",), ("bob",)], 1, ["1.csv"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_fault_01_killed_and_then_read_by_another_mapping(killed, tmp_path):
     """What the killed run stored was read in a way that is no longer wanted: it is replaced."""
@@ -250,7 +251,7 @@ CORRECTIONS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "what", [pytest.param(name, marks=[pytest.mark.long] if place % 2 else []) for place, name in enumerate(CORRECTIONS)]
+    "what", [pytest.param(name, marks=[pytest.mark.long] if place else []) for place, name in enumerate(CORRECTIONS)]
 )
 def test_fault_13_what_corrects_an_earlier_row_leaves_what_all_rows_at_once_would(spark, tmp_path, what):
     clean, deliveries = CORRECTIONS[what]

@@ -31,7 +31,10 @@ def at_once(patch, module, name, run):
         return [each.result() for each in [both.submit(run), both.submit(run)]]
 
 
-@pytest.mark.parametrize(("stage", "where"), [("clean", (clean, "_update")), ("featurize", (featurize, "_some_users"))])
+@pytest.mark.parametrize(
+    ("stage", "where"),
+    [("clean", (clean, "_update")), pytest.param("featurize", (featurize, "_some_users"), marks=pytest.mark.long)],
+)
 def test_fault_06_two_runs_of_a_stage_at_once_leave_each_row_once(spark, tmp_path, monkeypatch, stage, where):
     shop = Shop(spark, tmp_path)
     shop.others = {"split": {"protocol": "leave_last_out"}}

@@ -50,6 +50,7 @@ def numbers(folder):
     return sorted(Checkpoints(folder).steps())
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_fault_31_and_32_a_rank_is_killed_and_all_go_on_from_the_last_checkpoint(spark, tmp_path):
     """kill -9 in the middle of the third epoch, by the rank itself. Dropout is on, and one rank has nothing in the last
@@ -122,6 +123,7 @@ def test_fault_33_a_truncated_checkpoint_is_passed_over_and_the_one_before_it_go
     np.testing.assert_array_equal(scores(tmp_path / "again"), weights)
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_fault_33_a_loss_that_is_no_number_keeps_the_last_good_weights_and_ends_the_run(spark, tmp_path, monkeypatch):
     """The second epoch goes wrong: checkpoints hold the first, no run of train counts, nothing is promoted. The next run

@@ -56,6 +56,7 @@ def test_a_run_that_encodes_says_how_fast_how_padded_and_at_what_cost(opened):
     assert again.details["encoded"] == "1", "a table of an older lakerec gains what it lacks, and keeps its vectors"
 
 
+@pytest.mark.slow
 def test_components_stay_when_items_come_and_go_when_all_is_built_anew(opened):
     context, result = opened("encoder.dimensions=4")
     first = labels(context)

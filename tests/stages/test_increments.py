@@ -128,6 +128,7 @@ def test_fault_13_whatever_the_order_of_arrival_the_tables_are_those_of_one_batc
     assert contents(run(spark, tmp_path / "grown", protocol, full=True)) == expected
 
 
+@pytest.mark.long
 def test_events_that_were_cleaned_before_there_were_prices_are_cleaned_anew(spark, tmp_path, monkeypatch):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "1.csv").write_text(HEADER + "ann,u,2024-01-01 10:00:00,1,u,buy,1.5\n")
@@ -153,6 +154,7 @@ BOUGHT = (
 )
 
 
+@pytest.mark.long
 def test_items_described_anew_are_those_that_a_full_run_describes(spark, tmp_path):
     for name in ("raw", "items"):
         (tmp_path / name).mkdir()

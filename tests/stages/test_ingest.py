@@ -197,6 +197,7 @@ def test_a_batch_cut_short_before_its_files_counted_as_read_is_not_stored_twice(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_descriptions_are_kept_once_and_may_return_to_what_they_were(spark, tmp_path, shop, run):
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")

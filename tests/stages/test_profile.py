@@ -68,6 +68,7 @@ def test_vectors_are_of_items_met_and_of_what_was_said(place):
     assert rows["c2"].text_vector is None
 
 
+@pytest.mark.long
 def test_segments_keep_their_numbers_and_say_where_their_users_came_from(place):
     with pipeline.opened(shop.load(place, *ON)) as context:
         before = segments(context)

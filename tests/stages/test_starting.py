@@ -169,6 +169,7 @@ def test_a_run_goes_on_from_the_last_one_with_new_users_and_items(spark, tmp_pat
         assert starting.told(context) == "from scratch: its network has dims 16 (now 32)"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_shop_that_grows_is_planned_and_trained_from_where_it_was(spark, tmp_path):
     stages = ("ingest", "clean", "featurize", "embed", "train")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
-from lakerec.language.batching import padding_ratio, token_budget_batches
+from lakerec.language.ahead import made_ahead
+from lakerec.language.batching import GPU_BUDGET, GPU_ENOUGH, Ragged, padding_ratio, token_budget_batches
 from lakerec.language.encoder import Encoder, encoder_fingerprint
 from lakerec.language.files import resolve_model
 
@@ -81,6 +82,32 @@ def test_batches_hold_every_text_once_within_the_budget():
     assert all(len(batch) * lengths[batch].max() <= 2048 for batch in batches)
     assert padding_ratio(lengths, batches) < 1.05
     assert [b.tolist() for b in token_budget_batches(np.array([9999, 5]), 100)] == [[0], [1]]
+
+
+def test_a_large_batch_ends_where_texts_get_much_shorter():
+    lengths = np.array([100, 99, 50, 50, 10, 9, 3])
+    assert [b.tolist() for b in token_budget_batches(lengths, 1_000, 200)] == [[0, 1], [2, 3, 4, 5], [6]]
+    assert [b.tolist() for b in token_budget_batches(lengths, 1_000)] == [[0, 1, 2, 3, 4, 5, 6]]
+    many = np.clip(np.random.default_rng(0).lognormal(3.4, 0.85, 20_000), 2, 256).astype(int)
+    batches = token_budget_batches(many, GPU_BUDGET, GPU_ENOUGH)
+    assert sorted(np.concatenate(batches)) == list(range(20_000))
+    assert all(len(batch) * many[batch].max() <= GPU_BUDGET for batch in batches)
+    assert padding_ratio(many, batches) < 1.05 < padding_ratio(many, token_budget_batches(many, GPU_BUDGET))
+
+
+def test_rows_of_any_lengths_are_blocks_in_the_order_that_is_asked():
+    rows = Ragged.of([[7, 8, 9], [], [5]])
+    block, real = rows.block(np.array([2, 1, 0]))
+    assert block.tolist() == [[5, 0, 0], [0, 0, 0], [7, 8, 9]] and real.sum(axis=1).tolist() == [1, 0, 3]
+    assert rows.block()[0].tolist() == [[7, 8, 9], [0, 0, 0], [5, 0, 0]]
+    assert Ragged.of([]).lengths.shape == (0,)
+
+
+def test_what_is_made_ahead_comes_in_order_and_so_do_its_errors():
+    made = made_ahead(lambda number: 6 // number, [3, 2, 0, 1])
+    assert [next(made), next(made)] == [(3, 2), (2, 3)]
+    with pytest.raises(ZeroDivisionError):
+        next(made)
 
 
 def test_an_encoder_that_is_nowhere_says_where_it_was_looked_for():

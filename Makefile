@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PEERS := build/peers
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: help setup demo test test-slow test-long test-cluster lint bench doctor clean java
+.PHONY: help setup demo test test-slow test-long test-cluster test-gpu lint bench doctor clean java
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test-long: $(READY) ## Online Retail in portions, by month and by day (hours), a
 
 test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks
 	$(BIN)/python -m pytest -m "cluster and not long" --timeout 1200
+
+test-gpu: $(READY) ## encoder and training on a CUDA device, no Spark
+	$(BIN)/python -m pytest -m gpu
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

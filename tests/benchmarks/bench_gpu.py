@@ -5,8 +5,8 @@ several   four processes that share it, as tasks do with encoder.gpus_per_task 0
 
 Ours: Encoder.encode, texts in memory → vectors in memory, tokenizing included. Peer: SentenceTransformer.encode with bf16
 weights and a batch size of 512, which suits a GPU better than its default. Both warmed on a tenth, timed in turn, three
-times; medians. `busy`: the share of our wall time in which the GPU ran kernels, by the profiler over a tenth of the texts;
-`model_share`: the same from a batch's first kernel to its last, which is what the run's figures have.
+times; medians. `busy`: the share of our wall time in which the GPU ran kernels and copies, by the profiler over a tenth of
+the texts; `model_share`: the same from where a batch is laid out to its last kernel, which is what a run's figures have.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def several(texts: list[str]) -> dict[str, list[float]]:
 
 
 def kernels(encode: Callable[[list[str]], Any], texts: list[str]) -> float:
-    """Seconds in which the GPU ran kernels."""
+    """Seconds in which the GPU ran kernels and copies."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         encode(texts)
     return sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
@@ -105,7 +105,7 @@ def main() -> None:
     cosines = (encoded.vectors * np.asarray(found["peer"], dtype=np.float32)).sum(axis=1)
     busy = kernels(work["ours"], texts[: TEXTS // 10]) * 10 / last
     more = {
-        "texts": TEXTS, "device": torch.cuda.get_device_name(), "tokens_per_second": tokens / last, "busy": busy,
+        "texts": TEXTS, "device": torch.cuda.get_device_name(), "busy": busy,
         "model_share": float(encoded.seconds.sum()) / last, "padding_ratio": int(encoded.padded.sum()) / tokens,
         "cosine_mean": float(cosines.mean()),
     }  # fmt: skip

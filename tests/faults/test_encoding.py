@@ -26,11 +26,11 @@ def test_fault_25_out_of_memory_halves_the_batch_and_the_run_goes_on(monkeypatch
     texts = [f"a text of {number} words" for number in range(9)]
     expected, whole, sizes = Encoder(config).encode(texts).vectors, Encoder._forward, []
 
-    def small_memory(encoder, ids, read):
-        sizes.append(len(ids))
-        if len(ids) > 2:
+    def small_memory(encoder, held, read, rows):
+        sizes.append(len(rows))
+        if len(rows) > 2:
             raise torch.OutOfMemoryError
-        return whole(encoder, ids, read)
+        return whole(encoder, held, read, rows)
 
     monkeypatch.setattr(Encoder, "_forward", small_memory)
     batch = pa.RecordBatch.from_pydict({"text_hash": [str(number) for number in range(9)], "text": texts})

@@ -28,8 +28,16 @@ def test_vectors_are_those_of_the_processor(texts, expected, precision, least):
     assert encoded.tokens.tolist() == expected.tokens.tolist() and (encoded.seconds > 0).all()
 
 
-def test_out_of_memory_halves_batches_and_gives_the_same_vectors(texts, expected):
+def test_out_of_memory_halves_batches_and_gives_the_same_vectors(texts, expected, monkeypatch):
     encoder = Encoder(EncoderConfig(precision="fp32", token_budget=500_000), "cuda")
+    encoder.enough = None  # so that a batch is as large as its budget
+    sizes, forward = [], Encoder._forward
+
+    def seen(encoder, held, read, rows):
+        sizes.append(len(rows))
+        return forward(encoder, held, read, rows)
+
+    monkeypatch.setattr(Encoder, "_forward", seen)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1_000_000_000) / total)
@@ -38,3 +46,12 @@ def test_out_of_memory_halves_batches_and_gives_the_same_vectors(texts, expected
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     np.testing.assert_allclose((found * expected.vectors).sum(axis=1), 1, atol=1e-4)
+    assert sum(sizes) > len(texts) + 19, "chunks of the long text are 20; what did not fit went through again"
+
+
+def test_many_texts_are_encoded_in_parts_with_their_errors_where_they_were(texts, expected, monkeypatch):
+    monkeypatch.setattr("lakerec.language.encoder.ROWS_HELD", 500)
+    found = Encoder(EncoderConfig(precision="fp32"), "cuda").encode([*texts[:1_000], None, *texts[1_000:]])
+    assert found.errors[1_000] and sum(error is not None for error in found.errors) == 1
+    np.testing.assert_allclose((np.delete(found.vectors, 1_000, 0) * expected.vectors).sum(axis=1), 1, atol=1e-4)
+    assert np.delete(found.tokens, 1_000).tolist() == expected.tokens.tolist()

@@ -1,5 +1,7 @@
 """The encoder against sentence-transformers, its batches, its files and its bridge to Spark."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 from lakerec.config import EncoderConfig
@@ -104,8 +106,16 @@ def test_rows_of_any_lengths_are_blocks_in_the_order_that_is_asked():
 
 
 def test_what_is_made_ahead_comes_in_order_and_so_do_its_errors():
-    made = made_ahead(lambda number: 6 // number, [3, 2, 0, 1])
-    assert [next(made), next(made)] == [(3, 2), (2, 3)]
+    begun = Event()
+
+    def shared(number):
+        if number == 2:
+            begun.set()
+        return 6 // number
+
+    made = made_ahead(shared, [3, 2, 0, 1])
+    assert next(made) == (3, 2) and begun.wait(5), "the second is made though nobody asked for it"
+    assert next(made) == (2, 3)
     with pytest.raises(ZeroDivisionError):
         next(made)
 

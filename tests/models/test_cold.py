@@ -1,16 +1,18 @@
 """Cold items in a blend, by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 from lakerec.columns import Models
-from lakerec.models import catalog
+from lakerec.models import catalog, storage
 from lakerec.models.blend import Blend, standardise
 from lakerec.models.cold import ColdItems, cold_items, fit_cold
 from lakerec.models.compressed import compressed
 from lakerec.models.content import Content
 from lakerec.models.data import DAY, Histories, Holdout, TrainingData
 from lakerec.models.popular import Popular
+from safetensors.numpy import save_file
 
 NOTHING = np.zeros((2, 6), dtype=np.float32)
 
@@ -73,6 +75,12 @@ def test_a_blend_lifts_its_cold_items_and_is_saved_with_them(tmp_path):
     blend.save(tmp_path)
     np.testing.assert_array_equal(catalog.load(tmp_path).score(asked), blend.score(asked))
     np.testing.assert_array_equal(compressed(blend, "int8").score(asked), blend.score(asked))
+    settings = json.loads((tmp_path / storage.SETTINGS).read_text())
+    del settings["cold"]["fresh"]
+    (tmp_path / storage.SETTINGS).write_text(json.dumps(settings))
+    save_file({"cold": lifted.items.astype(np.int32)}, tmp_path / storage.WEIGHTS)
+    expected[:, 2] -= 1.0
+    np.testing.assert_allclose(catalog.load(tmp_path).score(asked), expected, rtol=1e-6)  # as it was before there were ages
 
 
 def holdout(*wanted):

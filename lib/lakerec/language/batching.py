@@ -17,7 +17,7 @@ CPU_BUDGET, GPU_BUDGET = 1_024, 65_536
 the queueing of its work, takes the time (MiniLM in bf16 on an H100: 16,384 give 4.4 M tokens/s, 65,536 give 6.3 M,
 262,144 the same)."""
 GPU_ENOUGH = 16_384
-"""Padded tokens from which on a GPU's batch ends where texts get shorter: 20,000 texts are padded by 4 % and not by 11."""
+"""Padded tokens beyond which a GPU's batch ends as soon as texts get much shorter: 20,000 are padded by 4 %, not 11."""
 NEAR = 0.93
 """Of a batch's longest text: shorter ones begin a batch of their own where this one is large enough."""
 

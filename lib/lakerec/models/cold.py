@@ -4,8 +4,8 @@
 
 Members that learn from behaviour rank an item of few events below all others, whatever it is, so the weights of a blend,
 which are those of the many warm targets, bury it. Few events are news of an item that came last week and a verdict on one
-that came last year. Bias, text and fresh are chosen on validation: those that find cold targets best among all that leave
-the whole list within a tolerance of what it is without them.
+that came last year. Bias with text, then bias with freshness are chosen on validation: what finds cold targets best while
+the whole list stays within a tolerance of what it is without them.
 """
 
 from __future__ import annotations

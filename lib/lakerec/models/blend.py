@@ -26,7 +26,7 @@ GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5)
 ROUNDS = 3
 FOLDS = 2
 
-COLD, AGES = "cold", "ages"
+COLD = "cold"
 Weights = dict[str, float]
 """Of members, by name."""
 
@@ -201,8 +201,8 @@ class Blend:
         own = [{"kind": own.division.kind, "slice": own.slice, "weights": own.weights} for own in self.own]
         whole = {"model": self.name, "weights": self.weights, "members": members, "divisions": divisions, "own": own}
         if self.cold is not None:
-            whole |= {"cold": {"bias": self.cold.bias, "text": self.cold.text, "fresh": self.cold.fresh}}
-            save_file({COLD: self.cold.items.astype(np.int32), AGES: self.cold.ages}, folder / storage.WEIGHTS)
+            whole |= {"cold": {"bias": self.cold.bias, "text": self.cold.text}}
+            save_file({COLD: self.cold.items.astype(np.int32)}, folder / storage.WEIGHTS)
         (folder / storage.SETTINGS).write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
     @classmethod
@@ -212,9 +212,5 @@ class Blend:
         found = storage.settings(folder)
         divisions = {kind: slices.from_settings(each) for kind, each in found.get("divisions", {}).items()}
         own = [Tailored(divisions[each["kind"]], each["slice"], each["weights"]) for each in found.get("own", [])]
-        cold = None
-        if "cold" in found:
-            arrays = storage.arrays(folder)
-            ages = arrays.get(AGES, np.full(len(arrays[COLD]), np.inf, dtype=np.float32))  # older models have none
-            cold = ColdItems(arrays[COLD], ages, **found["cold"])
+        cold = ColdItems(storage.arrays(folder)[COLD], **found["cold"]) if "cold" in found else None
         return cls([load(folder / place) for place in found["members"].values()], found["weights"], own, cold)

@@ -15,7 +15,7 @@ import numpy as np
 from lakerec.columns import Models
 from lakerec.models.blend import Blend, CrossFit, Tailored, Weights, blended, fit_weights, members_used
 from lakerec.models.catalog import load, seeded
-from lakerec.models.cold import ColdItems, Lift, fit_cold
+from lakerec.models.cold import ColdItems, Lift, cold_items, fit_cold
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.slices import CATEGORIES, LENGTHS, Categories, Division, Lengths
 from lakerec.models.tailoring import Tried, tailored
@@ -41,9 +41,9 @@ class Mixture:
 
     def cold(self, known: Histories, num_items: int) -> ColdItems | None:
         """The lift of the items that are cold in these histories; None where nothing is lifted."""
-        if self.lift is None or not self.lift.chosen.lifts:
+        if self.lift is None or not (self.lift.chosen.bias or self.lift.chosen.text):
             return None
-        return ColdItems.of(known, num_items).like(self.lift.chosen)
+        return replace(self.lift.chosen, items=cold_items(known, num_items))
 
     def told(self) -> dict[str, Any]:
         """What was tried besides the common weights, for details and report."""
@@ -70,7 +70,7 @@ def mixture(
     judge = CrossFit(scores, holdout, first)
     found = Mixture(weights, tailored(judge, weights, divisions, config.slice_users), value=float(judge.common.mean()))
     whole = blended(scores, weights, found.own, holdout.histories)
-    items = ColdItems.of(train, whole.shape[1])
+    items = cold_items(train, whole.shape[1])
     return replace(found, lift=fit_cold(whole, scores.get(Models.CONTENT), holdout, items, config.cold_tolerance))
 
 

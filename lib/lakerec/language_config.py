@@ -24,7 +24,7 @@ class EncoderConfig(Section):
         "chunk", description="more tokens than that: mean of the chunks' vectors by their tokens, or only the first chunk"
     )
     token_budget: int = Field(
-        0, ge=0, description="padded tokens per batch: rows × longest row; 0: 1,024 on a processor, 65,536 on a GPU"
+        0, ge=0, description="padded tokens per batch at most: rows × longest row; 0: 1,024 on a processor, 65,536 on a GPU"
     )
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
         "auto", description="auto: bf16 where the processor or GPU has it; int8: on a processor, quicker and less exact"

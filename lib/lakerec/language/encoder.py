@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,10 +26,10 @@ from lakerec.language.adapters import load_bottlenecks
 from lakerec.language.ahead import made_ahead
 from lakerec.language.batching import CPU_BUDGET, GPU_BUDGET, GPU_ENOUGH, Ragged, token_budget_batches
 from lakerec.language.files import fingerprint, processor_has, resolve_model
-from lakerec.language.halving import halving
 from lakerec.language.int8 import Int8Model
 from lakerec.language.packed import pack
 from lakerec.language.pooling import flat, joined, pooled
+from lakerec.language.running import run
 from lakerec.language.tokens import chunks, load_tokenizer, pieces, places, prompted
 
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -40,12 +37,8 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 ROWS_HELD = 20_000
 """Texts that are sorted by length together; more of them pad less but take memory."""
-QUEUED = 1
-"""Batches that a GPU has before it besides the one at work."""
 Read = Callable[[Any, Tensor], Tensor]
 """What is taken of a model's output, given which tokens are real."""
-Forward = Callable[[np.ndarray], Tensor]
-"""What is read of the model's output for some rows."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +140,13 @@ class Encoder:
         self.longest = min(config.max_tokens, positions(model))
         self.tokenizer = load_tokenizer(folder, self.longest)
         self.dimensions = int(model.config.hidden_size)
-        gpu = self.device.startswith("cuda")
-        self.budget, self.enough = config.token_budget or (GPU_BUDGET if gpu else CPU_BUDGET), GPU_ENOUGH if gpu else None
+        self.gpu = self.device.startswith("cuda")
+        self.budget = config.token_budget or (GPU_BUDGET if self.gpu else CPU_BUDGET)
+        self.enough = GPU_ENOUGH if self.gpu else None
 
     def encode(self, texts: Sequence[str | None]) -> Encoded:
         """Vectors of the texts; one that cannot be tokenized gets an error, its neighbours do not notice."""
-        if not self.device.startswith("cuda") or len(texts) <= ROWS_HELD:
+        if not self.gpu or len(texts) <= ROWS_HELD:
             return self.vectors(self.tokenize(texts))
         parts = (texts[start : start + ROWS_HELD] for start in range(0, len(texts), ROWS_HELD))
         return _in_one([self.vectors(tokens) for _, tokens in made_ahead(self.tokenize, parts)])
@@ -169,7 +163,7 @@ class Encoder:
         found = np.zeros((len(lengths), self.dimensions), dtype=np.float32)
         padded, seconds = np.zeros(len(lengths), dtype=np.int64), np.zeros(len(lengths))
         batches = token_budget_batches(lengths, self.budget, self.enough)
-        results = self._run(texts.chunks, batches, self._pooled)
+        results = run(partial(self._forward, texts.chunks, self._pooled), batches, self.device)
         for rows, (vectors, took) in zip(batches, results, strict=True):
             found[rows], padded[rows], seconds[rows] = vectors, lengths[rows].max(), took / len(rows)
 
@@ -193,7 +187,7 @@ class Encoder:
         found: list[np.ndarray] = [np.zeros((0, self.dimensions), dtype=np.float32)] * len(every)
         held = Ragged.of([part.ids for part in every])
         lengths, batches = held.lengths, token_budget_batches(held.lengths, self.budget, self.enough)
-        results = self._run(held, batches, flat)
+        results = run(partial(self._forward, held, flat), batches, self.device)
         for rows, (vectors, _) in zip(batches, results, strict=True):
             for row, part in zip(rows, np.split(vectors, np.cumsum(lengths[rows])[:-1]), strict=True):
                 found[row] = part
@@ -230,20 +224,6 @@ class Encoder:
             return [encoding.ids]
         return chunks(encoding, self.config) or [[_mark(self.model.config)]]
 
-    def _run(self, texts: Ragged, batches: list[np.ndarray], read: Read) -> Iterator[tuple[np.ndarray, float]]:
-        """What is read of each batch of rows, and the seconds that the model took for it."""
-        forward, threads = partial(self._forward, texts, read), torch.get_num_threads()
-        run_batch = partial(_run_batch, forward)
-        if self.device.startswith("cuda"):
-            yield from _run_queued(forward, batches)
-        elif self.device != "cpu" or threads == 1:
-            yield from map(run_batch, batches)
-        else:
-            # As many batches at a time as torch may use threads, each with one: threads that share a batch wait for each
-            # other after every layer's every part, 12 % slower on two cores.
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield from pool.map(run_batch, batches)
-
     @torch.inference_mode()
     def _forward(self, texts: Ragged, read: Read, rows: np.ndarray) -> Tensor:
         block, real = texts.block(rows)
@@ -255,30 +235,7 @@ class Encoder:
     def _moved(self, block: np.ndarray) -> Tensor:
         """A block on the device; a GPU copies it from pinned memory while it works on what came before."""
         there = torch.from_numpy(block)
-        return there.pin_memory().to(self.device, non_blocking=True) if self.device.startswith("cuda") else there
-
-
-def _run_batch(forward: Forward, rows: np.ndarray) -> tuple[np.ndarray, float]:
-    clock = time.perf_counter()
-    vectors = torch.cat(halving(forward, rows)).cpu().numpy()
-    return vectors, time.perf_counter() - clock
-
-
-def _run_queued(forward: Forward, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
-    """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
-    queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
-    for number, rows in enumerate(batches):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        found = torch.cat(halving(forward, rows))
-        host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-        host.copy_(found, non_blocking=True)
-        end.record()
-        queued.append((host, begin, end))
-        while queued and (len(queued) > QUEUED or number == len(batches) - 1):
-            host, begin, end = queued.popleft()
-            end.synchronize()
-            yield host.numpy(), begin.elapsed_time(end) / 1_000
+        return there.pin_memory().to(self.device, non_blocking=True) if self.gpu else there
 
 
 def _in_one(parts: list[Encoded]) -> Encoded:

@@ -61,6 +61,8 @@ def test_fault_29_files_that_change_give_no_vectors_of_two_versions(spark, tmp_p
     """Weights change in the midst of a run. A worker that has the old ones goes on with them, under their own fingerprint;
     one that would load the new ones stops the run. The next run encodes all by what is there then.
     """
+    # a worker process of its own: any other that Spark keeps idle may take the second slice, and would have no weights yet
+    monkeypatch.setitem(spark.sparkContext.environment, "LAKEREC_TEST", str(tmp_path))
     folder = tmp_path / "model"
     shutil.copytree(resolve_model("minilm"), folder)
     config = shop.config(tmp_path, f"encoder.model={folder}", "encoder.rows_per_slice=4")

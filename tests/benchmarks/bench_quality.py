@@ -1,8 +1,8 @@
 """How good the lists are, beside RecTools' models trained in the same run on the same split files.
 
-The pipeline runs as `make demo` runs it, in a lake of its own (--folder keeps it: what is up to date there is not done
-again). Its splits are exported and the peers tuned and fitted on them in their own environment, see peer_rectools.py. The
-whole catalogue is ranked for the same test users, what they met left out, and our metric code judges both sides' lists:
+The pipeline runs as `make demo` runs it, in a lake of its own. Its splits are exported and the peers tuned and fitted on
+them in their own environment, see peer_rectools.py. The whole catalogue is ranked for the same test users, what they met
+left out, and our metric code judges both sides' lists. --folder keeps it all: what is up to date there is not done again.
 
 ndcg     mean over three seeds of NDCG@10 over the test users, with a 95 % t interval; one fit where chance has no part
 cold     the same of the targets with at most five earlier events alone, over the users who have any
@@ -117,7 +117,7 @@ def peer_figures(judge: Judge, folder: Path, names: list[str]) -> tuple[dict[str
         raise SystemExit(f"error: {RECTOOLS} is not there: `make bench-quality` makes it, --peers none does without")
     subprocess.run([str(RECTOOLS), str(Path(__file__).with_name("peer_rectools.py")), str(folder), *names], check=True)
     report = json.loads((folder / "peers.json").read_text(encoding="utf-8"))
-    fitted = report.pop("peers")
+    fitted = {name: one for name, one in report.pop("peers").items() if "seconds" in one}
     for name, one in fitted.items():
         one |= judge.figures([np.load(folder / f"{name}_{seed}.npy") for seed in one["seconds"]])
     return fitted, report

@@ -13,9 +13,11 @@ Each peer is fitted on train with every setting of its grid; the one with the be
 valid, once a seed where chance has a part. Transformers look at validation every few epochs and are refitted for the best
 number of them. Nothing met before is shown. Whom a model cannot rank for, a stranger say, gets the popular list that
 validation likes best. Models that count pairs see each pair once, sequence models see repeats. A process a
-core, a thread each.
+core, a thread each. peers.json is written as each peer is tuned and fitted: on the same split files, with the same
+versions and grid, a later run goes on from there.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -47,6 +49,7 @@ LONGEST = 600
 """Processor seconds after which a fit that looks at validation ends in any case."""
 EASE_ITEMS = 15_000
 SHAPE = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "session_max_len": 50, "batch_size": 128, "lr": 1e-3}
+PACKAGES = ("rectools", "pm-implicit", "torch", "pytorch-lightning", "numpy")
 Settings = dict[str, Any]
 
 
@@ -215,55 +218,77 @@ def final(folder: str, name: str, chosen: dict[str, Any], seed: int, fallback: S
     return round(time.process_time() - start, 1)
 
 
-def said(begun: float, what: str) -> None:
-    print(f"[peers {time.monotonic() - begun:6.0f} s] {what}", flush=True)
+def as_asked(name: str, one: dict[str, Any]) -> bool:
+    """Whether a peer was tuned over today's grid."""
+    return name in PEERS and [trial["settings"] for trial in one["tried"]] == PEERS[name].grid
 
 
-def tuned(
-    pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, begun: float
-) -> dict[str, Any]:
-    """What was tried for each peer, and the best of it."""
+class Found:
+    """What was tried, chosen and fitted of each peer, in peers.json as soon as it is known."""
+
+    def __init__(self, folder: str) -> None:
+        self.path, self.begun = Path(folder, "peers.json"), time.monotonic()
+        digest = hashlib.sha256()
+        for name in ("train", "both", "valid", "test"):
+            digest.update(Path(folder, f"{name}.parquet").read_bytes())
+        self.same = {"split_files": digest.hexdigest(), "versions": {package: version(package) for package in PACKAGES}}
+        report = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        before = report if {key: report.get(key) for key in self.same} == self.same else {"peers": {}, "seconds": 0}
+        self.earlier = before["seconds"]
+        self.peers: dict[str, Any] = {name: one for name, one in before["peers"].items() if as_asked(name, one)}
+
+    def write(self, **more: Any) -> None:
+        report = {"peers": self.peers, "seconds": self.earlier + round(time.monotonic() - self.begun), **self.same, **more}
+        beside = self.path.with_suffix(".tmp")
+        beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        beside.replace(self.path)
+
+    def said(self, what: str) -> None:
+        print(f"[peers {time.monotonic() - self.begun:6.0f} s] {what}", flush=True)
+
+
+def tune(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, found: Found) -> None:
+    """Try every setting of the peers that were not tuned before, and choose."""
     waiting: dict[str, list[Future[dict[str, Any]]]] = {
-        name: [pool.submit(trial, folder, name, settings, fallback) for settings in PEERS[name].grid] for name in names
+        name: [pool.submit(trial, folder, name, settings, fallback) for settings in PEERS[name].grid]
+        for name in names
+        if name not in found.peers
     }
-    found = {}
     for name, futures in waiting.items():
         tried = [future.result() for future in futures]
         chosen = max(tried, key=lambda one: one["valid"])
-        found[name] = {key: chosen[key] for key in ("settings", "epochs", "valid")} | {"tried": tried}
-        said(begun, f"{name}: validation {chosen['valid']:.4f} with {chosen['settings']}, {chosen['epochs'] or 'no'} epochs")
-    return found
+        found.peers[name] = {key: chosen[key] for key in ("settings", "epochs", "valid")} | {"tried": tried}
+        found.write()
+        found.said(f"{name}: validation {chosen['valid']:.4f} with {chosen['settings']}, {chosen['epochs'] or 'no'} epochs")
 
 
-def finished(pool: ProcessPoolExecutor, folder: str, found: dict[str, Any], fallback: Settings | None, begun: float) -> None:
+def finish(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, found: Found) -> None:
     """Lists of the chosen settings, and how long each fit took."""
     waiting = {
-        name: {seed: pool.submit(final, folder, name, one, seed, fallback) for seed in PEERS[name].seeds}
-        for name, one in found.items()
+        name: {seed: pool.submit(final, folder, name, found.peers[name], seed, fallback) for seed in PEERS[name].seeds}
+        for name in names
+        if "seconds" not in found.peers[name]
     }
     for name, futures in waiting.items():
-        found[name]["seconds"] = {seed: future.result() for seed, future in futures.items()}
-        said(begun, f"{name}: fitted on train + valid in {found[name]['seconds']} processor seconds")
+        found.peers[name]["seconds"] = {str(seed): future.result() for seed, future in futures.items()}
+        found.write()
+        found.said(f"{name}: fitted on train + valid in {found.peers[name]['seconds']} processor seconds")
 
 
 def main(folder: str, asked: list[str]) -> None:
-    begun, items = time.monotonic(), table(folder, "both")["item"].nunique()
+    found, items = Found(folder), table(folder, "both")["item"].nunique()
     names, left_out = [name for name in PERSONAL if not asked or name in asked], {}
     if items > EASE_ITEMS and "ease" in names:
         names.remove("ease")
         left_out["ease"] = f"{items} items: RecTools' EASE inverts a dense matrix of them; it is fitted up to {EASE_ITEMS}"
-        said(begun, f"ease is left out: {left_out['ease']}")
+        found.said(f"ease is left out: {left_out['ease']}")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=processes("spawn")) as pool:
-        found = tuned(pool, folder, list(POPULAR), None, begun)
-        fallback = max(found.values(), key=lambda one: one["valid"])["settings"]
-        found |= tuned(pool, folder, names, fallback, begun)
-        finished(pool, folder, found, fallback, begun)
-    packages = ("rectools", "pm-implicit", "torch", "pytorch-lightning", "numpy")
-    report = {
-        "peers": found, "left_out": left_out, "fallback": fallback, "personalised": names,
-        "seconds": round(time.monotonic() - begun), "versions": {package: version(package) for package in packages},
-    }  # fmt: skip
-    Path(folder, "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        tune(pool, folder, list(POPULAR), None, found)
+        fallback = max((found.peers[name] for name in POPULAR), key=lambda one: one["valid"])["settings"]
+        tune(pool, folder, names, fallback, found)
+        finish(pool, folder, [*POPULAR, *names], fallback, found)
+    personalised = [name for name in PERSONAL if "seconds" in found.peers.get(name, {})]
+    found.write(left_out=left_out, fallback=fallback, personalised=personalised)
 
 
 if __name__ == "__main__":

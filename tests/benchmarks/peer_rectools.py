@@ -10,11 +10,11 @@ writes   <peer>_<seed>.npy    items in rank order, int32 [test users, 100], -1 w
          peers.json           what was tried, chosen and left out, in what time, by which versions
 
 Each peer is fitted on train with every setting of its grid; the one with the best validation NDCG@10 is fitted on train +
-valid, once a seed where chance has a part. Transformers look at validation every few epochs and are refitted for the best
-number of them. Nothing met before is shown. Whom a model cannot rank for, a stranger say, gets the popular list that
-validation likes best. Models that count pairs see each pair once, sequence models see repeats. A process a
-core, a thread each. peers.json is written as each peer is tuned and fitted: on the same split files, with the same
-versions and grid, a later run goes on from there.
+valid, once a seed where chance has a part and it comes near the best one. Transformers look at validation every few epochs
+and are refitted for the best number of them. Nothing met before is shown. Whom a model cannot rank for, a stranger say,
+gets the popular list that validation likes best. Models that count pairs see each pair once, sequence models see repeats.
+A process a core, a thread each. peers.json is written as each peer is tuned and fitted: on the same split files, with the
+same versions and grid, a later run goes on from there.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from itertools import product
+from math import ceil
 from multiprocessing import get_context as processes
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,14 @@ from rectools import Columns  # noqa: E402
 from rectools.dataset import Dataset  # noqa: E402
 
 DEPTH, K, SEEDS = 100, 10, (1, 2, 3)
-STEP, PATIENCE, MOST = 5, 20, 200
-"""Epochs between two looks at validation, without a gain until a fit ends, and in all."""
-LONGEST = 600
-"""Processor seconds after which a fit that looks at validation ends in any case."""
+STEP, PATIENCE, BATCHES, MOST = 5, 20, 400, 300
+"""Epochs between two looks at validation, without a gain until a fit ends, which takes as many batches too, and in all: of
+few users a transformer learns nothing but what is popular for its first two hundred batches.
+"""
+LONGEST = 3_600
+"""Processor seconds after which a fit that looks at validation ends in any case, and says so."""
+NEAR = 0.75
+"""A peer whose validation is below this share of the best one's is fitted once, not once a seed."""
 EASE_ITEMS = 15_000
 SHAPE = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "session_max_len": 50, "batch_size": 128, "lr": 1e-3}
 PACKAGES = ("rectools", "pm-implicit", "torch", "pytorch-lightning", "numpy")
@@ -190,6 +195,7 @@ def trial(folder: str, name: str, settings: Settings, fallback: Settings | None)
     def value() -> float:
         return ndcg(filled(ranked(peer, model, known, taken), folder, "train", taken, fallback), taken)
 
+    patience = max(PATIENCE, BATCHES / ceil(table(folder, "train")["user"].nunique() / SHAPE["batch_size"]))
     curve: dict[int, float] = {}
     if not peer.by_epochs:
         model.fit(known)
@@ -197,11 +203,12 @@ def trial(folder: str, name: str, settings: Settings, fallback: Settings | None)
     while peer.by_epochs and len(curve) * STEP < MOST and time.process_time() - start < LONGEST:
         model.fit_partial(known, min_epochs=STEP, max_epochs=STEP)
         curve[(len(curve) + 1) * STEP] = value()
-        if max(curve) - best(curve) >= PATIENCE:
+        if max(curve) - best(curve) >= patience:
             break
     epochs = best(curve)
     took = round(time.process_time() - start, 1)
-    return {"settings": settings, "valid": curve[epochs], "epochs": epochs, "curve": curve, "seconds": took}
+    cut = peer.by_epochs and took >= LONGEST
+    return {"settings": settings, "valid": curve[epochs], "epochs": epochs, "cut": cut, "curve": curve, "seconds": took}
 
 
 def best(curve: dict[int, float]) -> int:
@@ -231,7 +238,11 @@ class Found:
         digest = hashlib.sha256()
         for name in ("train", "both", "valid", "test"):
             digest.update(Path(folder, f"{name}.parquet").read_bytes())
-        self.same = {"split_files": digest.hexdigest(), "versions": {package: version(package) for package in PACKAGES}}
+        self.same = {
+            "split_files": digest.hexdigest(),
+            "versions": {package: version(package) for package in PACKAGES},
+            "stops": [STEP, PATIENCE, BATCHES, MOST, LONGEST],
+        }
         report = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
         before = report if {key: report.get(key) for key in self.same} == self.same else {"peers": {}, "seconds": 0}
         self.earlier = before["seconds"]
@@ -264,8 +275,12 @@ def tune(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Set
 
 def finish(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, found: Found) -> None:
     """Lists of the chosen settings, and how long each fit took."""
+    near = NEAR * max(one["valid"] for one in found.peers.values())
     waiting = {
-        name: {seed: pool.submit(final, folder, name, found.peers[name], seed, fallback) for seed in PEERS[name].seeds}
+        name: {
+            seed: pool.submit(final, folder, name, found.peers[name], seed, fallback)
+            for seed in PEERS[name].seeds[: None if found.peers[name]["valid"] >= near else 1]
+        }
         for name in names
         if "seconds" not in found.peers[name]
     }

@@ -9,6 +9,7 @@ from lakerec.columns import Models
 from lakerec.models import catalog, storage
 from lakerec.models.blend import Blend
 from lakerec.models.data import DAY, Histories, TrainingData
+from lakerec.models.newcomers import LOWEST, extended
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.topk import recommend
 from lakerec.models.windows import windows
@@ -23,6 +24,7 @@ STAYS = 0.9
 CROWD = 0.3
 """Share of users whose group is the first one; popularity knows no more than that."""
 CHANCE = K / (ITEMS - MET)
+READ_TEXT = (Models.CONTENT, Models.TWO_TOWER, Models.SEQUENCE, Models.ATTENTION, Models.BEHAVIOUR, Models.BLEND)
 BASELINES = (Models.POPULAR, Models.RECENT_POPULAR)
 FLOOR = {name: 2.5 * CHANCE if name in BASELINES else 0.75 * STAYS for name in Models.ALL}
 """Least share of people never seen whose next item is among the first K."""
@@ -131,6 +133,30 @@ def test_it_is_saved_as_settings_and_weights_and_loaded_the_same(model, tmp_path
     files = {path.name for path in (tmp_path / "model").rglob("*") if path.is_file()}
     assert files == {storage.SETTINGS, storage.WEIGHTS}
     np.testing.assert_array_equal(catalog.load(tmp_path / "model").score(ASKED), model.score(ASKED))
+
+
+def test_new_items_join_by_their_text_and_what_is_known_stays(name, model, tmp_path):
+    """One new item with the text of the first group's, one of the last one's: scores tell whose they are."""
+    new = data().item_vectors[[0, -1]]
+    model.save(tmp_path / "model")
+    longer = extended(catalog.load(tmp_path / "model"), new, ITEMS)
+    scores, before = longer.score(ASKED), model.score(ASKED)
+    assert longer.name == name and scores.shape == (len(ASKED), ITEMS + 2) and scores.dtype == np.float32
+    if name != Models.BLEND:
+        np.testing.assert_allclose(scores[:, :ITEMS], before, rtol=1e-4, atol=1e-5)
+    first, last = scores[:2, ITEMS:]
+    if name in READ_TEXT:
+        assert first[0] > first[1] and last[1] > last[0]
+        assert np.isfinite(longer.score(Histories.from_lists([[ITEMS, 0], [ITEMS + 1]]))).all(), "they may be in a history"
+    elif name in LOWEST:
+        np.testing.assert_array_equal(scores[:, ITEMS:], np.repeat(before.min(axis=1, keepdims=True), 2, axis=1))
+    else:
+        assert not scores[:, ITEMS:].any()
+    with_new = Histories.from_lists([[ITEMS, 0, 1], [ITEMS + 1]])
+    if name not in READ_TEXT:
+        np.testing.assert_allclose(
+            longer.score(with_new)[:, :ITEMS], model.score(Histories.from_lists([[0, 1], []])), atol=1e-5
+        )
 
 
 def test_the_same_seed_gives_the_same_scores(name, model, spark_session, tmp_path):

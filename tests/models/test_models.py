@@ -7,7 +7,7 @@ import pytest
 import torch
 from lakerec.columns import Models
 from lakerec.models import catalog
-from lakerec.models.basis import reduce_vectors
+from lakerec.models.basis import Basis
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
 from lakerec.models.content import Content
 from lakerec.models.data import Histories, Holdout, Recency, TrainingData, new_targets
@@ -126,7 +126,7 @@ def test_sequence_sees_the_pauses_between_events_and_no_clock_and_no_future():
 def test_reduced_vectors_keep_zero_rows_and_likeness_and_have_one_sign():
     vectors = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32) @ np.diag([9, 7, 5, 3, 1e-4, 1e-4])
     vectors[3] = 0
-    reduced = reduce_vectors(vectors.astype(np.float32), 4)
+    reduced = Basis.of(vectors.astype(np.float32), 4).apply(vectors.astype(np.float32))
     assert reduced.shape == (20, 4) and not reduced[3].any()
     present = np.arange(20) != 3
     centred = vectors[present] - vectors[present].mean(axis=0)

@@ -295,10 +295,11 @@ def test_a_plan_says_how_long_encoding_takes(hours, said, capsys):
 
 @pytest.mark.slow
 def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path):
-    config = shop.config(tmp_path)
+    """And what is new is in the lists, which the model makes that was fitted before it came."""
+    config = shop.config(tmp_path, "train.models=[content]", "recommend.k=40")
     stages = ("ingest", "clean", "featurize", "embed")
     with pipeline.opened(config) as context:
-        pipeline.run(context, stages)
+        pipeline.run(context, (*stages, "train", "evaluate", "promote"))
         day = tmp_path / "raw" / "events" / "day-2.csv"
         day.write_text("customer,product,at,quantity\nc0,p0,2024-01-01 10:00:00,1\nc0,new,2024-02-01 10:00:00,1\n")
         assert [step["due"] for step in planning.plan(config)["stages"]][:4] == [True] * 4
@@ -314,6 +315,10 @@ def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path
         assert context.lake.read(Tables.BRONZE_EVENTS).count() == 321
         index = dict(context.lake.read(Tables.ITEM_INDEX).collect())
         assert index["new"] == len(index) - 1
+        (listed,) = pipeline.run(context, ["recommend"])
+        assert listed.row["details"] == {"model": "lakerec-shop/1", "items_waiting": "0"}
+        shown = context.lake.read(Tables.RECOMMENDATIONS).where("item_id = 'new'").collect()
+        assert {row.user_id for row in shown} == {f"c{number}" for number in range(1, 40)}, "all but the one who bought it"
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.descent import descend
-from lakerec.models.items import Items, looked_up, text_dims
+from lakerec.models.items import Items, longer, looked_up, put_with, text_dims, weights_with
 from lakerec.models.windows import windows
 
 CELLS_AT_ONCE = 4_000_000
@@ -183,14 +183,30 @@ class Attention:
             scores[start : start + len(part)] = found.squeeze(1).numpy()
         return scores
 
+    @property
+    def reads_text(self) -> bool:
+        return self.network.items.basis is not None
+
+    def extended(self, vectors: np.ndarray) -> Attention:
+        """See `lakerec.models.newcomers`."""
+        basis = self.network.items.basis
+        assert basis is not None, "it reads texts"
+        weights = weights_with(self.network, self.network.items)
+        return self._of(self.recipe, self.seed, longer(weights, basis.apply(vectors), {}))
+
     def save(self, folder: Path) -> None:
-        settings = {"recipe": asdict(self.recipe), "seed": self.seed, "num_items": len(self.network.items.met)}
-        storage.save(folder, self.name, storage.weights_of(self.network), **settings)
+        weights = weights_with(self.network, self.network.items)
+        storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed)
 
     @classmethod
     def load(cls, folder: Path) -> Attention:
-        settings, weights = storage.settings(folder), storage.arrays(folder)
-        model = cls(AttentionRecipe(**settings["recipe"]), settings["seed"])
-        model.network = AttentionNetwork(settings["num_items"], weights["items.text"].shape[1], model.recipe)
-        storage.put_into(model.network, weights)
+        settings = storage.settings(folder)
+        return cls._of(AttentionRecipe(**settings["recipe"]), settings["seed"], storage.arrays(folder))
+
+    @classmethod
+    def _of(cls, recipe: AttentionRecipe, seed: int, weights: dict[str, np.ndarray]) -> Attention:
+        model = cls(recipe, seed)
+        num_items, width = weights["items.text"].shape
+        model.network = AttentionNetwork(num_items, width, recipe)
+        put_with(model.network, model.network.items, weights)
         return model

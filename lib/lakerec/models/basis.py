@@ -61,16 +61,9 @@ class Basis:
         return cls(**found) if found else None
 
 
-def reduce_vectors(vectors: np.ndarray, dims: int) -> np.ndarray:
-    """Principal components of the rows that are not zero, scaled to unit variance overall; zero rows stay zero.
-
-    Args:
-        vectors: float32 [num_items, d].
-
-    Returns:
-        float32 [num_items, min(dims, d)].
-    """
-    return Basis.of(vectors, dims).apply(vectors)
+def arrays_of(basis: Basis | None) -> dict[str, np.ndarray]:
+    """Its arrays; none of a model that has no texts."""
+    return {} if basis is None else basis.arrays()
 
 
 def _parts(vectors: np.ndarray) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.descent import descend
-from lakerec.models.items import looked_up, text_dims
+from lakerec.models.items import longer, looked_up, put_with, text_dims, weights_with
 from lakerec.models.moments import Moments, Sums, known_before, user_facts
 from lakerec.models.multitask import MultiTaskNetwork
 
@@ -131,6 +131,8 @@ class Behaviour:
 
     name = "behaviour"
     network: MultiTaskNetwork
+    nobodys: list[float]
+    """Facts at the end of an item that nobody met; empty of a model that was saved before they were kept."""
 
     def __init__(self, recipe: BehaviourRecipe, seed: int = 1) -> None:
         self.recipe, self.seed = recipe, seed
@@ -162,6 +164,7 @@ class Behaviour:
         items = np.arange(examples.data.num_items)
         now = np.full(len(items), moments.now)
         network.item_facts.copy_(torch.from_numpy(moments.items(items, now)))
+        self.nobodys = moments.nobodys().tolist()
         network.item_shifts.copy_(torch.from_numpy(moments.item_values(items, now)))
         given = examples.values[np.isfinite(examples.values)].astype(np.float64)
         if len(given):
@@ -232,17 +235,35 @@ class Behaviour:
         recent = torch.from_numpy(newest(items, starts, ends, self.recipe.max_length))
         return self.network.user(recent, table), torch.from_numpy(user_facts(histories.times, starts, ends))
 
+    @property
+    def reads_text(self) -> bool:
+        return self.network.items.basis is not None and bool(self.nobodys)
+
+    def extended(self, vectors: np.ndarray) -> Behaviour:
+        """See `lakerec.models.newcomers`."""
+        basis = self.network.items.basis
+        assert basis is not None, "it reads texts"
+        more = {"item_facts": np.tile(np.array(self.nobodys), (len(vectors), 1)), "item_shifts": np.zeros(len(vectors))}
+        weights = longer(weights_with(self.network, self.network.items), basis.apply(vectors), more)
+        return self._of(self.recipe, self.seed, self.nobodys, weights)
+
     def save(self, folder: Path) -> None:
-        network = self.network
-        settings = {"recipe": asdict(self.recipe), "seed": self.seed, "num_items": len(network.item_facts)}
-        storage.save(folder, self.name, storage.weights_of(network), **settings)
+        weights = weights_with(self.network, self.network.items)
+        storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed, nobodys=self.nobodys)
 
     @classmethod
     def load(cls, folder: Path) -> Behaviour:
-        settings, weights = storage.settings(folder), storage.arrays(folder)
-        model = cls(BehaviourRecipe(**settings["recipe"]), settings["seed"])
-        model.network = model._network(settings["num_items"], weights["items.text"].shape[1])
-        storage.put_into(model.network, weights)
+        settings = storage.settings(folder)
+        recipe = BehaviourRecipe(**settings["recipe"])
+        return cls._of(recipe, settings["seed"], settings.get("nobodys", []), storage.arrays(folder))
+
+    @classmethod
+    def _of(cls, recipe: BehaviourRecipe, seed: int, nobodys: list[float], weights: dict[str, np.ndarray]) -> Behaviour:
+        model = cls(recipe, seed)
+        model.nobodys = nobodys
+        num_items, width = weights["items.text"].shape
+        model.network = model._network(num_items, width)
+        put_with(model.network, model.network.items, weights)
         return model
 
 

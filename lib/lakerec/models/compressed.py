@@ -3,8 +3,8 @@
     fp16   half the bytes
     int8   a quarter: each row by its own scale, largest absolute value ÷ 127
 
-Text and learned delta are summed up in the table, so items that come later need the model that this one was made of. Rows
-are turned back into fp32 where they are needed: those of a history, and some of the catalogue at a time.
+Text and learned delta are summed up in the table; what brings a text down to a row of it is kept, for items that come
+later. Rows are turned back into fp32 where they are needed: those of a history, and some of the catalogue at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lakerec.models import storage
+from lakerec.models.basis import Basis, arrays_of
 from lakerec.models.blend import Blend
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
@@ -30,7 +31,7 @@ ITEMS_AT_ONCE = 100_000
 LARGEST = 127
 KIND = "compressed_sequence"
 """In model.json, where its recommender's name would be."""
-TABLE, SCALE = "table", "scale"
+TABLE, SCALE, PROJECT = "table", "scale", "project"
 OF_ITEMS = ("text", "met", "delta")
 """Tensors of the network that have a row an item."""
 
@@ -42,12 +43,16 @@ class CompressedSequence:
         network: of a catalogue without items: blocks and positions alone.
         table: float16 or int8 [num_items, dims].
         scale: float32 [num_items, 1], by which int8 rows are multiplied; ones otherwise.
+        basis, project: bring text vectors down to r numbers, and these to a row, float32 [dims, r]; None: it has no texts.
     """
 
     name = "sequence"
 
-    def __init__(self, shape: Shape, network: SequenceNetwork, table: np.ndarray, scale: np.ndarray) -> None:
-        self.shape, self.network = shape, network
+    def __init__(
+        self, shape: Shape, network: SequenceNetwork, table: np.ndarray, scale: np.ndarray, basis: Basis | None = None,
+        project: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.shape, self.network, self.basis, self.project = shape, network, basis, project
         self.table, self.scale = torch.from_numpy(table), torch.from_numpy(scale)
 
     @classmethod
@@ -55,17 +60,13 @@ class CompressedSequence:
         """The model with its table in another precision."""
         with torch.inference_mode():
             table = model.network.table().float().cpu().numpy()
-        scale = np.ones((len(table), 1), dtype=np.float32)
-        if precision == "fp16":
-            small = table.astype(np.float16)
-        else:
-            scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / LARGEST, np.finfo(np.float32).tiny)
-            small = np.round(table / scale).astype(np.int8)
+        small, scale = _small(table, precision)
         network = _without_items(model.shape)
         weights = model.network.state_dict()
         empty = network.state_dict()
         network.load_state_dict({key: empty[key] if key in OF_ITEMS else weights[key].cpu() for key in empty})
-        return cls(model.shape, network, small, scale)
+        project = None if model.network.project is None else model.network.project.weight.detach().cpu().numpy()
+        return cls(model.shape, network, small, scale, model.basis, project)
 
     @property
     def nbytes(self) -> int:
@@ -94,17 +95,31 @@ class CompressedSequence:
     def _rows(self, which: Tensor | slice) -> Tensor:
         return self.table[which].float() * self.scale[which]
 
+    @property
+    def reads_text(self) -> bool:
+        return self.basis is not None and self.project is not None
+
+    def extended(self, vectors: np.ndarray) -> CompressedSequence:
+        """See `lakerec.models.newcomers`."""
+        assert self.basis is not None and self.project is not None, "it reads texts"
+        table, scale = self.table.numpy(), self.scale.numpy()
+        rows = _small(self.basis.apply(vectors) @ self.project.T, "int8" if table.dtype == np.int8 else "fp16")
+        longer, scales = np.concatenate([table, rows[0]]), np.concatenate([scale, rows[1]])
+        return CompressedSequence(self.shape, self.network, longer, scales, self.basis, self.project)
+
     def save(self, folder: Path) -> None:
-        items = {TABLE: self.table.numpy(), SCALE: self.scale.numpy()}
+        items = {TABLE: self.table.numpy(), SCALE: self.scale.numpy()} | arrays_of(self.basis)
+        items |= {} if self.project is None else {PROJECT: self.project}
         storage.save(folder, KIND, storage.weights_of(self.network) | items, shape=asdict(self.shape))
 
     @classmethod
     def load(cls, folder: Path) -> CompressedSequence:
         shape, weights = Shape(**storage.settings(folder)["shape"]), storage.arrays(folder)
-        table, scale = weights.pop(TABLE), weights.pop(SCALE)
+        table, scale, project = weights.pop(TABLE), weights.pop(SCALE), weights.pop(PROJECT, None)
+        basis = Basis.from_arrays(weights)
         network = _without_items(shape)
         storage.put_into(network, weights)
-        return cls(shape, network, table, scale)
+        return cls(shape, network, table, scale, basis, project)
 
 
 def compressed(model: Recommender, precision: Precision) -> Recommender:
@@ -114,6 +129,14 @@ def compressed(model: Recommender, precision: Precision) -> Recommender:
     if isinstance(model, Blend):
         return Blend([compressed(member, precision) for member in model.members], model.weights, model.own, model.cold)
     return model
+
+
+def _small(table: np.ndarray, precision: Precision) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in a precision, and the scale of each, float32 [n, 1]."""
+    if precision == "fp16":
+        return table.astype(np.float16), np.ones((len(table), 1), dtype=np.float32)
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / LARGEST, np.finfo(np.float32).tiny)
+    return np.round(table / scale).astype(np.int8), scale
 
 
 def _without_items(shape: Shape) -> SequenceNetwork:

@@ -34,6 +34,16 @@ class Content:
         norms = np.linalg.norm(profile, axis=1, keepdims=True)
         return np.asarray(profile / np.maximum(norms, 1e-12) @ self.vectors.T, dtype=np.float32)
 
+    @property
+    def reads_text(self) -> bool:
+        return True
+
+    def extended(self, vectors: np.ndarray) -> Content:
+        """See `lakerec.models.newcomers`."""
+        model = Content(self.half_life)
+        model.vectors = np.concatenate([self.vectors, vectors.astype(np.float32)])
+        return model
+
     def _weights(self, histories: Histories) -> sparse.csr_matrix:
         """Weight of each event in its history, [n, num_items]."""
         weight = np.exp2(-histories.ago / self.half_life).astype(np.float32)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lakerec.models.basis import reduce_vectors
+from lakerec.models import storage
+from lakerec.models.basis import Basis, arrays_of
 from lakerec.models.data import TrainingData
 
 TEXT_DIMS = 64
@@ -33,6 +34,8 @@ class Items(nn.Module):
         super().__init__()
         self.register_buffer("text", torch.zeros(num_items, text_dims))
         self.register_buffer("met", torch.zeros(num_items, 1))
+        self.basis: Basis | None = None
+        """What brought the text vectors down."""
         self.project = nn.Linear(text_dims, dims, bias=False) if text_dims else None
         self.delta = nn.Parameter(torch.randn(num_items, dims) * 0.02)
         if self.project is not None:
@@ -41,13 +44,34 @@ class Items(nn.Module):
     def know(self, data: TrainingData) -> None:
         """Take over the items' texts, and which of them the histories meet."""
         if self.project is not None and data.item_vectors is not None:
-            self.text.copy_(torch.from_numpy(reduce_vectors(data.item_vectors, self.text.shape[1])))
+            self.basis = Basis.of(data.item_vectors, self.text.shape[1])
+            self.text.copy_(torch.from_numpy(self.basis.apply(data.item_vectors)))
         self.met[torch.from_numpy(np.unique(data.histories.items)).long()] = 1.0
 
     def forward(self) -> Tensor:
         """All vectors, [num_items, dims]."""
         own = self.delta * self.met
         return own if self.project is None else own + self.project(self.text)
+
+
+def weights_with(network: nn.Module, items: Items) -> dict[str, np.ndarray]:
+    """Weights of a network that has the table as `items`, and what brought its texts down."""
+    return storage.weights_of(network) | arrays_of(items.basis)
+
+
+def put_with(network: nn.Module, items: Items, weights: dict[str, np.ndarray]) -> None:
+    """The inverse: network and table take over all of them."""
+    items.basis = Basis.from_arrays(weights)
+    storage.put_into(network, weights)
+
+
+def longer(weights: dict[str, np.ndarray], texts: np.ndarray, more: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights from `weights_with` with new items behind the others, which training never met.
+
+    Args:
+        texts: float32 [m, r], reduced; more: rows of arrays that the network itself has an item.
+    """
+    return storage.with_rows(weights, {"items.text": texts} | more, ("items.met", "items.delta"))
 
 
 def text_dims(data: TrainingData) -> int:

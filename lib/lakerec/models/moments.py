@@ -72,6 +72,12 @@ class Moments:
         since = np.where(count > 0, np.minimum((times - last) / DAY, LONGEST), LONGEST)
         return np.stack([*facts, np.log1p(since)], axis=-1).astype(np.float32)
 
+    def nobodys(self) -> np.ndarray:
+        """Facts as of `now` of one more item, which has no events, float32 [ITEM_FACTS]."""
+        earlier = np.searchsorted(self.times, self.now - DAY * np.array(WINDOWS))
+        of = len(self.times) - np.concatenate([[0], earlier])
+        return np.append(self._share(np.zeros(len(of)), of), np.log1p(LONGEST)).astype(np.float32)
+
     def _share(self, events: np.ndarray, of: np.ndarray) -> np.ndarray:
         """Logarithm of how often the item is met, against the mean of all items; both have one event more than they had."""
         return np.log((events + 1) / (of / self.num_items + 1))

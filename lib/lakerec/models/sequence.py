@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lakerec.models import storage
-from lakerec.models.basis import Basis
+from lakerec.models.basis import Basis, arrays_of
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.items import looked_up
 from lakerec.models.network import SequenceNetwork
@@ -106,6 +106,17 @@ class Sequence:
                 own.copy_(weights[name])
         return model
 
+    @property
+    def reads_text(self) -> bool:
+        return self.basis is not None
+
+    def extended(self, vectors: np.ndarray) -> Sequence:
+        """See `lakerec.models.newcomers`."""
+        assert self.basis is not None, "it reads texts"
+        weights = storage.weights_of(self.network)
+        longer = storage.with_rows(weights, {"text": self.basis.apply(vectors)}, ("delta", "met"))
+        return self._of(self.shape, longer | self.basis.arrays())
+
     @classmethod
     def of(cls, shape: Shape, network: SequenceNetwork) -> Sequence:
         """A recommender around a network that exists."""
@@ -129,14 +140,16 @@ class Sequence:
         return scores
 
     def save(self, folder: Path) -> None:
-        weights = storage.weights_of(self.network) | ({} if self.basis is None else self.basis.arrays())
-        storage.save(folder, self.name, weights, shape=asdict(self.shape), num_items=self.network.num_items)
+        weights = storage.weights_of(self.network) | arrays_of(self.basis)
+        storage.save(folder, self.name, weights, shape=asdict(self.shape))
 
     @classmethod
     def load(cls, folder: Path) -> Sequence:
-        settings, weights = storage.settings(folder), storage.arrays(folder)
-        basis = Basis.from_arrays(weights)
-        text = weights["text"] if weights["text"].shape[1] else None
-        model = cls(Shape(**settings["shape"]), settings["num_items"], text, basis=basis)
+        return cls._of(Shape(**storage.settings(folder)["shape"]), storage.arrays(folder))
+
+    @classmethod
+    def _of(cls, shape: Shape, weights: dict[str, np.ndarray]) -> Sequence:
+        basis, text = Basis.from_arrays(weights), weights["text"]
+        model = cls(shape, len(text), text if text.shape[1] else None, basis=basis)
         storage.put_into(model.network, weights)
         return model

@@ -34,6 +34,9 @@ class Division(Protocol):
     def of(self, histories: Histories) -> np.ndarray:
         """The slice of each history, int64 [n]; -1: none."""
 
+    def extended(self, num_items: int) -> Division:
+        """For a catalogue with new items behind those that it knows; by them no history is told."""
+
 
 @dataclass(frozen=True)
 class Lengths:
@@ -50,6 +53,9 @@ class Lengths:
 
     def of(self, histories: Histories) -> np.ndarray:
         return np.searchsorted(np.asarray(self.edges), histories.lengths, side="right") - 1
+
+    def extended(self, num_items: int) -> Lengths:
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,11 @@ class Categories:
         met = sparse.csr_matrix((ones, (newest.rows, newest.items)), shape=(len(newest), self.items.shape[0]))
         counts = (met @ self.items).toarray()
         return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+
+    def extended(self, num_items: int) -> Categories:
+        items = self.items.copy()
+        items.resize((num_items, len(self.names)))
+        return Categories(self.names, items)
 
 
 def settings(division: Division) -> dict[str, Any]:

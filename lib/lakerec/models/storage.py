@@ -38,6 +38,21 @@ def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
 
 
+def with_rows(weights: dict[str, np.ndarray], more: dict[str, np.ndarray], empty: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Weights with more rows behind those of some arrays.
+
+    Args:
+        more: the rows, by name of the array.
+        empty: names of further arrays, which get as many rows of zeros.
+    """
+    count = max(map(len, more.values()))
+    zeros = {name: np.zeros((count, *weights[name].shape[1:]), weights[name].dtype) for name in empty}
+    longer = {
+        name: np.concatenate([weights[name], rows.astype(weights[name].dtype)]) for name, rows in (more | zeros).items()
+    }
+    return weights | longer
+
+
 def put_into(network: nn.Module, weights: dict[str, np.ndarray]) -> None:
     """The inverse: the network takes over all of them."""
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lakerec.models import storage
-from lakerec.models.basis import reduce_vectors
+from lakerec.models.basis import Basis, arrays_of
 from lakerec.models.data import DAY, Histories, TrainingData
 from lakerec.models.descent import check_finite
 from lakerec.models.items import TEXT_DIMS
@@ -104,6 +104,8 @@ class TwoTower:
 
     name = "two_tower"
     network: Towers
+    basis: Basis | None = None
+    """What brought the text vectors down."""
 
     def __init__(self, recipe: TowerRecipe, seed: int = 1) -> None:
         self.recipe, self.seed = recipe, seed
@@ -114,7 +116,9 @@ class TwoTower:
         Raises:
             TrainingError: it ended with weights that are not finite.
         """
-        text = None if data.item_vectors is None else reduce_vectors(data.item_vectors, TEXT_DIMS)
+        vectors = data.item_vectors
+        self.basis = None if vectors is None else Basis.of(vectors, TEXT_DIMS)
+        text = None if vectors is None or self.basis is None else self.basis.apply(vectors)
         pairs = Pairs.of(data, self.recipe.half_life_days)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -178,13 +182,30 @@ class TwoTower:
             scores[start : start + len(part)] = (self.network.user(part) @ items).numpy()
         return scores
 
+    @property
+    def reads_text(self) -> bool:
+        return self.basis is not None
+
+    def extended(self, vectors: np.ndarray) -> TwoTower:
+        """See `lakerec.models.newcomers`."""
+        assert self.basis is not None, "it reads texts"
+        weights, texts = storage.weights_of(self.network), {"text": self.basis.apply(vectors)}
+        longer = storage.with_rows(weights, texts, ("statistics", "met", "ids"))
+        return self._of(self.recipe, self.seed, longer | self.basis.arrays())
+
     def save(self, folder: Path) -> None:
-        storage.save(folder, self.name, storage.weights_of(self.network), recipe=asdict(self.recipe), seed=self.seed)
+        weights = storage.weights_of(self.network) | arrays_of(self.basis)
+        storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed)
 
     @classmethod
     def load(cls, folder: Path) -> TwoTower:
-        settings, weights = storage.settings(folder), storage.arrays(folder)
-        model = cls(TowerRecipe(**settings["recipe"]), settings["seed"])
+        settings = storage.settings(folder)
+        return cls._of(TowerRecipe(**settings["recipe"]), settings["seed"], storage.arrays(folder))
+
+    @classmethod
+    def _of(cls, recipe: TowerRecipe, seed: int, weights: dict[str, np.ndarray]) -> TwoTower:
+        model = cls(recipe, seed)
+        model.basis = Basis.from_arrays(weights)
         text = weights["text"] if weights["text"].shape[1] else None
         model.network = model._towers(text, weights["statistics"], weights["met"][:, 0])
         storage.put_into(model.network, weights)

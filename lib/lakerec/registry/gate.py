@@ -82,6 +82,11 @@ def set_alias(tracker: Tracker, name: str, alias: str, version: str) -> None:
     tracker.client.set_registered_model_alias(name, alias, version)
 
 
+def tags_of(tracker: Tracker, name: str, version: str) -> dict[str, str]:
+    """What a registered version was tagged with."""
+    return dict(tracker.client.get_model_version(name, version).tags)
+
+
 def registered(tracker: Tracker, name: str, version: str) -> tuple[Recommender, np.ndarray]:
     """The recommender of a registered version, and the external ids of its items by its own dense index."""
     whole = Path(tracker.mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))

@@ -30,7 +30,7 @@ from lakerec.models.compressed import compressed
 from lakerec.models.data import Holdout
 from lakerec.registry import gate
 from lakerec.registry.packaging import register
-from lakerec.stages import arrays
+from lakerec.stages import arrays, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.evaluate import TRAIN_RUN, lists
 
@@ -148,7 +148,8 @@ def _registered(context: Context, inputs: Inputs, name: str, model: str, trained
         return found
     recommender = load(Path(trained.details["folder"]) / model)
     recommender = recommender if table == "fp32" else compressed(recommender, table)
-    return register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags)
+    encoder = {starting.ENCODER: trained.details.get(starting.ENCODER, "")}
+    return register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags | encoder)
 
 
 def _version_value(context: Context, inputs: Inputs, name: str, version: str) -> float:

@@ -1,4 +1,8 @@
-"""Lists for every user from the champion: exact top-K over the catalogue, met items left out, a reason for each."""
+"""Lists for every user from the champion: exact top-K over the catalogue, met items left out, a reason for each.
+
+The catalogue is today's. Items that came since the champion was fitted are placed by their text, where their vectors are of
+the encoder that it knows (see `lakerec.models.newcomers`); they wait for the next champion where they are not.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,14 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import InputError
 from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.newcomers import extended
+from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
 from lakerec.registry import gate
 from lakerec.serving.reasons import reasons
-from lakerec.stages import arrays
+from lakerec.stages import arrays, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage
+from lakerec.stages.log import event
 from lakerec.stages.promote import model_name
 
 
@@ -24,11 +31,15 @@ def run(context: Context, inputs: Inputs) -> Result:
     version = gate.alias_version(context.tracker, name, gate.CHAMPION)
     if version is None:
         raise InputError(f"no champion of {name} is registered: run `lakerec promote` first, and see ops/promotions")
-    model, its_ids = gate.registered(context.tracker, name, version)
     users, ids = arrays.known_until(context, inputs, Splits.TEST), arrays.item_ids(context, inputs)
+    vectors = arrays.item_vectors(context, inputs, len(ids))
+    model, its_ids = gate.registered(context.tracker, name, version)
+    if gate.tags_of(context.tracker, name, version).get(starting.ENCODER) == starting.encoder_of(context, inputs):
+        model, its_ids = with_newcomers(model, its_ids, ids, vectors)
+    waiting = len(set(ids) - set(its_ids))
+    event("recommend", context.run_id, f"{name}/{version}", items=len(its_ids), waiting=waiting)
     back = arrays.renumbering(its_ids, ids)
     histories = users.histories.renumbered(arrays.renumbering(ids, its_ids))
-    vectors = arrays.item_vectors(context, inputs, len(ids))
     titles, categories = arrays.descriptions(context, inputs)
     stamp = (f"{name}/{version}", datetime.now(UTC))
     frames = []
@@ -44,7 +55,24 @@ def run(context: Context, inputs: Inputs) -> Result:
     rows = pd.concat(frames)
     written = context.spark.createDataFrame(rows, CONTRACTS[Tables.RECOMMENDATIONS].schema)
     context.lake.overwrite(written, Tables.RECOMMENDATIONS)
-    return Result(rows_in=len(users.ids), rows_out=len(rows), details={"model": stamp[0]})
+    details = {"model": stamp[0], "items_waiting": str(waiting)}
+    return Result(rows_in=len(users.ids), rows_out=len(rows), details=details)
+
+
+def with_newcomers(
+    model: Recommender, its_ids: np.ndarray, ids: np.ndarray, vectors: np.ndarray | None
+) -> tuple[Recommender, np.ndarray]:
+    """The model, and the external ids that it knows, with those of `ids` behind that it did not know and that have a text.
+
+    Args:
+        vectors: float32 [len(ids), d], zero rows where an item has no text; None: no item has.
+    """
+    if vectors is None:
+        return model, its_ids
+    new = np.flatnonzero((arrays.renumbering(ids, its_ids) < 0) & vectors.any(axis=1))
+    if not len(new):
+        return model, its_ids
+    return extended(model, vectors[new], len(its_ids)), np.concatenate([its_ids, ids[new]])
 
 
 def serving(context: Context) -> str:

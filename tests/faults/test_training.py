@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from lakerec.columns import Tables
 from lakerec.errors import TrainingError
+from lakerec.lake.scratch import holding
 from lakerec.stages import pipeline, train
 from lakerec.stages.base import last_run
 from lakerec.training.checkpoints import TENSORS, Checkpoints
@@ -177,8 +178,11 @@ def test_fault_34_what_a_killed_driver_learned_is_gone_on_from_and_the_rest_of_i
         assert driver.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
     (folder / ".step-000000099-half").mkdir()
     (old / "popular").mkdir()
+    with holding(models / "train-beside" / train.SCRATCH):
+        train._tidy(SimpleNamespace(lake=lake), new)
+    assert not old.exists() and (models / "train-beside").is_dir(), "what another run is at stays"
     train._tidy(SimpleNamespace(lake=lake), new)
-    assert not old.exists()
+    assert not (models / "train-beside").exists()
     moved = kept_under(new / train.CHECKPOINTS, replace(spec, output=str(tmp_path / "again")), "data")
     assert numbers(Path(moved.checkpoints))[-1] >= 2 * STEPS
     found = supervised(moved)

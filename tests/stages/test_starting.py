@@ -12,6 +12,7 @@ from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.catalog import load
 from lakerec.models.data import Histories, Holdout
 from lakerec.stages import pipeline, planning, starting
+from lakerec.stages.base import standing
 from lakerec.stages.train import Job
 
 from tests import shop
@@ -144,6 +145,7 @@ def test_a_run_goes_on_from_the_last_one_with_new_users_and_items(spark, tmp_pat
     """Walks of 40 users; then two of them go on, and a new user meets a new item."""
     config = shop.config(tmp_path, "train.models=[popular, sequence, blend]", "train.start=last", "train.slice_users=20")
     log = {f"u{user}": events(*((user + step) % 12 for step in range(8))) for user in range(40)}
+    log["u50"] = events(5, 6)
     with pipeline.opened(config) as context:
         fill(context, log, 12)
         first = pipeline.run(context, ["train"])[0].row["details"]
@@ -152,13 +154,17 @@ def test_a_run_goes_on_from_the_last_one_with_new_users_and_items(spark, tmp_pat
         run = Path(first["folder"]).name
         assert starting.told(context) == f"goes on from {run}"
         grown = {user: own + events(3, 4, start=99) if user in ("u0", "u4") else own for user, own in log.items()}
-        fill(context, {**grown, "u99": events(12, 1, 2, 3)}, 13)
+        grown |= {"u50": events(5, 6, 7), "u99": events(12, 1, 2, 3)}
+        fill(context, grown, 13)
         second = pipeline.run(context, ["train"])[0].row["details"]
         begun = json.loads(second["start"])
         assert begun["told"] == f"goes on from {run}"
         fits = begun["fits"]
         assert fits["sequence on train"]["windows"] == 41 and fits["sequence on train"]["new"] == 3
         assert fits["sequence"]["new"] == 3 and fits["sequence on train"]["start_value"] > 0
+        fill(context, grown | {"u5": grown["u5"] + events(3, start=99)}, 13)
+        third = starting.start(context, standing(context, pipeline.stage("train")).inputs)
+        assert third.folder == Path(second["folder"]) and third.known == {"u50"}, "the first run learned what is valid since"
     old, new = (load(Path(each["folder"]) / "sequence") for each in (first, second))
     asked = Histories.from_lists([[0, 1]])
     assert old.score(asked).shape == (1, 12) and new.score(asked).shape == (1, 13)

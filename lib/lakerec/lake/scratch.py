@@ -11,6 +11,8 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -24,8 +26,27 @@ def scratch_folder() -> Path:
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    fcntl.flock(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)  # open, and so held, until the process ends
+    _lock(folder)  # open, and so held, until the process ends
     return folder
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Meanwhile `held` says of the folder, which is made, that it is; where its file system knows no locks, it does not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = None
+    with suppress(OSError):
+        lock = _lock(folder)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def held(folder: Path) -> bool:
+    """Whether a living process, of any machine that shares the folder, has its lock."""
+    return (folder / LOCK).exists() and _held(folder)
 
 
 def sweep() -> None:
@@ -37,6 +58,13 @@ def sweep() -> None:
 def abandoned() -> list[Path]:
     """Folders that no living process holds."""
     return [folder for folder in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")) if not _held(folder)]
+
+
+def _lock(folder: Path) -> int:
+    """Take the folder's lock; the number of the open file, which holds it."""
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
 
 
 def _held(folder: Path) -> bool:

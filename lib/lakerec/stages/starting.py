@@ -7,12 +7,13 @@
 The fit on train goes on from the model that was fitted on train alone, the one on train + valid from that on train + valid.
 Where events are only added, neither has seen a row of today's test: under leave_last_out a user's train grows at its end,
 under temporal the cuts move on. Nor has the first seen today's valid rows, but of users who had fewer than three events, all
-of which were train. It is not taken for granted: events are taken back, come late or are erased, and a config may change, so
-every user's rows are compared.
+of which were train: these do not validate, in this run and in those that go on from its models. It is not taken for granted:
+events are taken back, come late or are erased, and a config may change, so every user's rows are compared.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 LAST = "last"
 KEPT = ".start"
 """Folder in a run's own, of what the next run may begin with and nothing else asks for."""
+KNOWN = "known.json"
+"""File there: user_id of whom its models may know what was held out at some time."""
 DATA, ENCODER = "data", "encoder"
 """Details of a run: digest of all that training saw; fingerprint of what made the item vectors."""
 
@@ -53,7 +56,7 @@ class Start:
     seen: dict[str, Seen] = field(default_factory=dict)
     """What these models learned from: by the last split that each was fitted on."""
     known: frozenset[str] = frozenset()
-    """user_id of whom the model fitted on train may have seen what is to be found in valid."""
+    """user_id of whom the model fitted on train, or one that it went on from, may have seen what is to be found in valid."""
 
     @property
     def told(self) -> str:
@@ -77,7 +80,7 @@ def start(context: Context, inputs: Inputs) -> Start:
     reason = _unlike(config, folder) or _other_items(context, inputs, last)
     if reason:
         return Start(f"{last.run_id}: {reason}")
-    seen, known = {}, frozenset[str]()
+    seen, known = {}, _inherited(folder)
     for split in (Splits.TRAIN, Splits.VALID):
         found = compared(context, last.inputs, inputs, split)
         reason = refused(found)
@@ -86,6 +89,18 @@ def start(context: Context, inputs: Inputs) -> Start:
         seen[split] = seen_in(found)
         known |= frozenset(found["user_id"][found[Splits.VALID]]) if split == Splits.TRAIN else frozenset()
     return Start(last.run_id, folder, seen, known)
+
+
+def remember(folder: Path, begun: Start) -> None:
+    """Leave for those who go on from a run's models whom these may know too well, in the run's own folder."""
+    if begun.folder is not None:
+        (folder / KEPT / KNOWN).write_text(json.dumps(sorted(begun.known)), encoding="utf-8")
+
+
+def _inherited(folder: Path) -> frozenset[str]:
+    """The users whom a run's models may know by the models that it began with; none where it began from scratch."""
+    file = folder / KEPT / KNOWN
+    return frozenset(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else ())
 
 
 def encoder_of(context: Context, inputs: Inputs) -> str:

@@ -11,8 +11,8 @@ The sequence model's fits leave checkpoints in the run's scratch folder. The run
 and goes on from those of the same task.
 
 Nothing is learned from test rows. Models are saved under <folder>/<lake>/<run id>/<model>, those of further seeds under
-sequence#<seed> and blend#<seed>; a blend points to its members. Folders of this lake's runs before the last finished one
-are removed.
+sequence#<seed> and blend#<seed>; a blend points to its members. Folders of this lake's other runs are removed, but for the
+last finished one's and those of runs that go on at the same time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import numpy as np
 from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
+from lakerec.lake.scratch import held, holding
 from lakerec.models.blend import standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of, small_shape_of
 from lakerec.models.data import Holdout, TrainingData
@@ -60,7 +61,12 @@ VALIDATION_CELLS = 350_000_000
 
 
 def run(context: Context, inputs: Inputs) -> Result:
-    job = Job(context, inputs)
+    with holding(models_folder(context).resolve() / context.run_id / SCRATCH):
+        return _run(Job(context, inputs))
+
+
+def _run(job: Job) -> Result:
+    context = job.context
     for name in (name for name in context.config.train.models if name not in NEEDS_MORE):
         job.fit_simple(name)
     if Models.SEQUENCE in context.config.train.models:
@@ -71,6 +77,7 @@ def run(context: Context, inputs: Inputs) -> Result:
     if Models.BLEND in context.config.train.models:
         job.fit_blend()
     shutil.rmtree(job.scratch, ignore_errors=True)
+    starting.remember(job.folder, job.start)
     if not job.values:
         raise ConfigError(f"train.models: none of {', '.join(job.config.models)} could be fitted here; add one that can")
     values = {f"valid_ndcg_{name}": value for name, value in job.values.items()}
@@ -109,11 +116,11 @@ def validation_users(config: TrainConfig, num_items: int) -> int:
 
 
 def _tidy(context: Context, new: Path) -> None:
-    """Remove models of runs that nothing points to: not this one's, not the last finished one's. Their checkpoints move."""
+    """Remove models of runs that nothing points to and that have ended. Their checkpoints move to this one's folder."""
     last = last_run(context.lake, "train")
     kept = {new, Path(last.details["folder"])} if last else {new}
     for folder in new.parent.glob("train-*"):
-        if folder not in kept:
+        if folder not in kept and not held(folder / SCRATCH):
             _take_over(folder / CHECKPOINTS, new / CHECKPOINTS)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -26,7 +26,7 @@ from lakerec.lake.lake import Lake
 from lakerec.lake.upkeep import keep_up, unknown_tables
 from lakerec.stages import pipeline
 from lakerec.stages.base import Context, last_runs
-from lakerec.stages.train import models_folder
+from lakerec.stages.train import SCRATCH, models_folder
 
 DAY = 86_400
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -66,7 +66,7 @@ def _unfinished_models(context: Context) -> list[Path]:
     last = last_runs(context.lake).get("train")
     kept = None if last is None else Path(last.details["folder"])
     oldest = time.time() - context.config.lake.retention_days * DAY
-    runs = (path for path in folder.glob("train-*") if path != kept)
+    runs = (path for path in folder.glob("train-*") if path != kept and not scratch.held(path / SCRATCH))
     return sorted(path for path in runs if max(part.stat().st_mtime for part in (path, *path.rglob("*"))) < oldest)
 
 

@@ -119,6 +119,27 @@ def test_events_that_were_taken_back_and_users_who_went_are_noticed(spark):
     assert starting.refused(found(spark, before, gone)) == "1 of its users are gone"
 
 
+def test_of_whose_test_events_a_model_learned(spark, monkeypatch):
+    """Fitted on all but each one's last event; then the events of `u1` are taken back but for two, and `u0` goes on."""
+    before = {"u0": events(1, 2, 3, 4), "u1": events(5, 6, 7, 8, 9)}
+    frames = {1: table(spark, before, leave_last_out)}
+    frames[2] = table(spark, {"u0": before["u0"] + events(7, start=9), "u1": before["u1"][:3]}, leave_last_out)
+    runs = spark.createDataFrame(
+        [("train", "train-1", {Tables.SEQUENCES: 1})], "stage string, run_id string, inputs map<string,int>"
+    )
+    lake = SimpleNamespace(read=lambda name, version=None: runs if name == Tables.RUNS else frames[version])
+    context = SimpleNamespace(lake=lake)
+    monkeypatch.setattr(starting, "_other_rows", lambda *_: None)
+    assert starting.known_test_users(context, {Tables.SEQUENCES: 2}, "train-1") == (frozenset({"u1"}), None)
+    assert starting.known_test_users(context, {Tables.SEQUENCES: 1}, "train-1") == (frozenset(), None)
+    assert starting.known_test_users(context, {Tables.SEQUENCES: 2}, "gone") == (
+        frozenset(),
+        "train run gone is not in ops/runs",
+    )
+    monkeypatch.setattr(starting, "_other_rows", lambda *_: "gold/sequences was made anew")
+    assert starting.known_test_users(context, {Tables.SEQUENCES: 2}, "train-1")[1] == "gold/sequences was made anew"
+
+
 def test_users_who_are_known_do_not_validate_and_where_most_are_all_begins_anew(monkeypatch):
     histories = Histories.from_lists([[0], [1], [2], [3]])
     ids = np.array(["a", "b", "c", "d"], dtype=object)

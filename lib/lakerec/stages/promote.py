@@ -51,17 +51,12 @@ def run(context: Context, inputs: Inputs) -> Result:
         why = [f"{model} was asked for, validation likes {best_by_validation(dict(trained.details))} best"]
     version = _registered(context, inputs, name, model, trained)
     if config.table != "fp32":
-        values |= {model: _version_value(context, inputs, name, version)}
+        values |= {model: _version_value(context, inputs, name, version) or 0.0}
     gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
     if champion == version:
         decision = gate.Decision(True, ["it is the champion already"])
     else:
-        before = None if champion is None else _version_value(context, inputs, name, champion)
-        baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
-        decision = gate.decide(values[model], before, baseline, config.minimum_gain)
-        if baseline is None and model != Models.POPULAR:
-            reasons = [*decision.reasons, "plain popularity was not fitted: not compared with it"]
-            decision = replace(decision, reasons=reasons)
+        before, decision = _decided(context, inputs, name, version, champion, values, model)
         decision = replace(decision, reasons=[*why, *decision.reasons])
         _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
     if decision.promoted:
@@ -71,6 +66,39 @@ def run(context: Context, inputs: Inputs) -> Result:
         "reasons": json.dumps(decision.reasons), "champion": version if decision.promoted else str(champion),
     }  # fmt: skip
     return Result(rows_in=1, rows_out=int(decision.promoted), details=details, metrics={"test_value": values[model]})
+
+
+def _decided(
+    context: Context,
+    inputs: Inputs,
+    name: str,
+    version: str,
+    champion: str | None,
+    values: Mapping[str, float],
+    model: str,
+) -> tuple[float | None, gate.Decision]:
+    """The champion's metric on the present test, None where it cannot be compared with; and the gate's decision.
+
+    A champion that learned from events that are test now, as by another cut, would be flattered by them: both are then
+    compared on the other users.
+    """
+    value, gain = values[model], context.config.promote.minimum_gain
+    baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
+    notes = ["plain popularity was not fitted: not compared with it"] if baseline is None and model != Models.POPULAR else []
+    alone = gate.decide(value, None, baseline, gain)
+    if champion is None:
+        return None, replace(alone, reasons=[*alone.reasons, *notes])
+    known, unknown = starting.known_test_users(context, inputs, gate.tags_of(context.tracker, name, champion).get(TRAIN_RUN))
+    before = _version_value(context, inputs, name, champion, known)
+    decision = gate.decide(value, before, baseline, gain)
+    if unknown:
+        notes.append(f"whether the champion learned from events that are test now is not known: {unknown}")
+    if known:
+        rest = _version_value(context, inputs, name, version, known)
+        decision = alone if rest is None or not alone.promoted else gate.decide(rest, before, None, gain)
+        others = "nobody else is there to compare on" if rest is None else "compared on the others"
+        notes.append(f"the champion learned from events of {len(known)} users that are test now: {others}")
+    return before, replace(decision, reasons=[*decision.reasons, *notes])
 
 
 def model_name(context: Context) -> str:
@@ -152,13 +180,23 @@ def _registered(context: Context, inputs: Inputs, name: str, model: str, trained
     return register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags | encoder)
 
 
-def _version_value(context: Context, inputs: Inputs, name: str, version: str) -> float:
-    """A registered version's metric on the present test, measured anew; items are matched by their external ids."""
+def _version_value(
+    context: Context, inputs: Inputs, name: str, version: str, without: frozenset[str] = frozenset()
+) -> float | None:
+    """A registered version's metric on the present test, measured anew; items are matched by their external ids.
+
+    Args:
+        without: user_id of those who are left out; None is given where nobody is left.
+    """
     config = context.config.promote
     model, its_ids = gate.registered(context.tracker, name, version)
     ids = arrays.item_ids(context, inputs)
     there, back = arrays.renumbering(ids, its_ids), arrays.renumbering(its_ids, ids)
-    _, holdout = arrays.holdout(context, inputs, Splits.TEST)
+    users, holdout = arrays.holdout(context, inputs, Splits.TEST)
+    if without:
+        holdout = holdout.take(np.array([place for place, user in enumerate(users) if user not in without], dtype=int))
+    if not len(holdout.histories):
+        return None
     asked = Holdout(holdout.histories.renumbered(there), holdout.targets)
     items, _ = lists(model, asked.histories, context.config.evaluate.depth, len(its_ids), np.flatnonzero(back < 0))
     shown = np.where(items >= 0, back[items], -1)

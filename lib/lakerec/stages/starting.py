@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LAST = "last"
 KEPT = ".start"
 """Folder in a run's own, of what the next run may begin with and nothing else asks for."""
+GONE = "the rows that it learned from cannot be read any more"
 KNOWN = "known.json"
 """File there: user_id of whom its models may know what was held out at some time."""
 DATA, ENCODER = "data", "encoder"
@@ -140,12 +141,33 @@ def _other_items(context: Context, inputs: Inputs, last: Row) -> str | None:
         before, now = (arrays.item_ids(context, versions) for versions in (last.inputs, inputs))
         if not np.array_equal(before, now[: len(before)]):
             return "gold/item_index has other items in its places"
-        known = arrays.known_until(context, last.inputs, Splits.VALID).histories
-        if arrays.digest(last.inputs[Tables.SEQUENCES], known) != last.details.get(DATA):
-            return "gold/sequences was made anew"
     except (PySparkException, Py4JJavaError):
-        return "the rows that it learned from cannot be read any more"
-    return None
+        return GONE
+    return _other_rows(context, last)
+
+
+def _other_rows(context: Context, run: Row) -> str | None:
+    """Why it cannot be told any more what a train run learned from, if so."""
+    try:
+        known = arrays.known_until(context, run.inputs, Splits.VALID).histories
+    except (PySparkException, Py4JJavaError):
+        return GONE
+    same = arrays.digest(run.inputs[Tables.SEQUENCES], known) == run.details.get(DATA)
+    return None if same else "gold/sequences was made anew"
+
+
+def known_test_users(context: Context, inputs: Inputs, run_id: str | None) -> tuple[frozenset[str], str | None]:
+    """user_id of whose events of today's test a train run's models may have learned; and why it cannot be told, if so."""
+    runs = context.lake.read(Tables.RUNS).where((F.col("stage") == "train") & (F.col(C.RUN_ID) == F.lit(run_id)))
+    run = runs.first()
+    if run is None:
+        return frozenset(), f"train run {run_id} is not in ops/runs"
+    if run.inputs[Tables.SEQUENCES] == inputs[Tables.SEQUENCES]:
+        return frozenset(), None
+    if reason := _other_rows(context, run):
+        return frozenset(), reason
+    found = compared(context, run.inputs, inputs, Splits.VALID)
+    return frozenset(found["user_id"][found[Splits.TEST]]), None
 
 
 def compared(context: Context, before: Inputs, now: Inputs, split: str) -> dict[str, np.ndarray]:

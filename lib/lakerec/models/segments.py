@@ -50,10 +50,10 @@ class Segmentation:
 def segment(vectors: np.ndarray, numbers: Sequence[int], seed: int) -> Segmentation:
     """Divide unit vectors [n, d] into the number of segments with the highest silhouette × stability, the smaller of equals.
 
-    Numbers that are not below the number of users are left out.
+    Numbers that are not below half the number of users are left out: stability divides halves of the users.
 
     Raises:
-        ValueError: no number is below the number of users.
+        ValueError: no number is below half the number of users.
     """
     possible = [number for number in sorted(set(numbers)) if number < len(vectors) / 2]
     if not possible:

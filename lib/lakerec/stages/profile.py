@@ -120,8 +120,9 @@ def _segmentation(context: Context, users: DataFrame) -> Segmentation | None:
         return None
     sample = users.orderBy(F.xxhash64(C.USER_ID), C.USER_ID).limit(config.sample).select(C.VECTOR).toArrow()
     vectors = block(sample[C.VECTOR])
-    if len(vectors) <= 2 * min(config.segments):
-        event("profile", context.run_id, "too few users for segments", users=len(vectors), least=min(config.segments))
+    least = 2 * min(config.segments) + 1
+    if len(vectors) < least:
+        event("profile", context.run_id, "too few users for segments", users=len(vectors), least=least)
         return None
     return segment(vectors, config.segments, context.config.seed)
 

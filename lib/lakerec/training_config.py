@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lakerec.columns import Models
 from lakerec.errors import nearest
@@ -140,6 +140,19 @@ def _choices() -> dict[Choice, list[float]]:
     }  # fmt: skip
 
 
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """Keys with dots as sections.
+
+    >>> nested({"dims": 32, "als.alpha": 5.0, "als.factors": 8})
+    {'dims': 32, 'als': {'alpha': 5.0, 'factors': 8}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        section, _, last = key.rpartition(".")
+        (found.setdefault(section, {}) if section else found)[last] = value
+    return found
+
+
 class TrainConfig(Section):
     """The recommenders to fit and how the sequence model is trained."""
 
@@ -221,6 +234,18 @@ class TrainConfig(Section):
         default_factory=_choices,
         description="what else these may be, chosen by validation for each model on every run",
     )
+
+    @field_validator("choices")
+    @classmethod
+    def _as_the_keys(cls, choices: dict[Choice, list[float]]) -> dict[Choice, list[float]]:
+        """Each is a value that its key may have."""
+        for key, value in ((key, value) for key, values in choices.items() for value in values):
+            try:
+                cls.model_validate(nested({key: value}))
+            except ValidationError as error:
+                message = error.errors()[0]["msg"]
+                raise ValueError(f"`{key}` cannot be {value:g}: {message[:1].lower()}{message[1:]}") from None
+        return choices
 
     @model_validator(mode="after")
     def _known_models(self) -> TrainConfig:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lakerec.columns import Models
+from lakerec.errors import TrainingError
 from lakerec.models import catalog
 from lakerec.models.basis import Basis
 from lakerec.models.blend import Blend, blended_value, cross_fitted_value, fit_weights, standardise
@@ -82,6 +83,12 @@ def test_ease_minimises_its_objective_with_a_zero_diagonal():
     gradient = met.T @ (met @ weights - met) + 2.0 * weights
     np.fill_diagonal(gradient, 0)
     assert np.abs(gradient).max() < 1e-4
+
+
+def test_ease_says_so_where_its_regularization_is_too_small_to_solve_with():
+    always_together = TrainingData(Histories.from_lists([[0, 1], [0, 1], [1, 0]]), 2)
+    with pytest.raises(TrainingError, match=r"ease: a regularization of 1e-30 is too small here: raise it in train\.reg"):
+        Ease(regularization=1e-30).fit(always_together)
 
 
 def test_content_prefers_what_is_like_the_newest_items():

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
+from lakerec.errors import TrainingError
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
 
@@ -95,11 +96,19 @@ class Ease:
         """float32 [num_items, num_items], from the item met to the item scored."""
 
     def fit(self, data: TrainingData) -> None:
+        """Work out the weights.
+
+        Raises:
+            TrainingError: X'X with this regularization is singular to the machine.
+        """
         met = data.histories.matrix(data.num_items, self.half_life_days)
         gram = (met.T @ met).astype(np.float64).toarray(order="F")
         gram[np.diag_indices(data.num_items)] += self.regularization
         # By Cholesky and in place, which takes one matrix of memory; it fills the upper triangle.
-        factor, _ = lapack.dpotrf(gram, overwrite_a=True)
+        factor, failed = lapack.dpotrf(gram, overwrite_a=True)
+        if failed:
+            where = "train.regularization, train.choices or tune.space"
+            raise TrainingError(f"ease: a regularization of {self.regularization:g} is too small here: raise it in {where}")
         inverse, _ = lapack.dpotri(factor, overwrite_c=True)
         scale = -1.0 / np.diag(inverse)
         upper = np.triu(inverse, 1).astype(np.float32)

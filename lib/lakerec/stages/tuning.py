@@ -37,7 +37,7 @@ from lakerec.stages.train import models_folder, validation_users
 from lakerec.stages.values import Values
 from lakerec.training.fit import save_inputs
 from lakerec.training.trials import Trial, run_trial
-from lakerec.training_config import Range, TrainConfig
+from lakerec.training_config import Range, TrainConfig, nested
 
 READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
 RATED = (Tables.INTERACTIONS, Tables.EVENTS)
@@ -95,19 +95,6 @@ def spaces_of(config: Config) -> dict[str, dict[str, Range | list[float]]]:
 def changed(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     """The config with other values of these keys; whether they go together is not looked at."""
     return reduce(lambda config, pair: config.changed(*pair), values.items(), train)
-
-
-def nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keys with dots as sections.
-
-    >>> nested({"dims": 32, "als.alpha": 5.0, "als.factors": 8})
-    {'dims': 32, 'als': {'alpha': 5.0, 'factors': 8}}
-    """
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        section, _, last = key.rpartition(".")
-        (found.setdefault(section, {}) if section else found)[last] = value
-    return found
 
 
 class Job:

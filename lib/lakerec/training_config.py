@@ -163,7 +163,9 @@ class TrainConfig(Section):
     folder: str | None = Field(
         None, description="where fitted models go, a folder a lake; default: <lake>-models beside the lake"
     )
-    validation_users: int = Field(10_000, ge=1, description="users that validation looks at, at most")
+    validation_users: int = Field(
+        10_000, ge=1, description="users that validation looks at, at most; fewer where their scores fill 1.4 GB in train"
+    )
     dims: int = Field(64, ge=4, description="sequence: width")
     blocks: int = Field(2, ge=1, description="sequence: transformer blocks")
     heads: int = Field(2, ge=1, description="sequence: attention heads")

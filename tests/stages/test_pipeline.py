@@ -16,7 +16,8 @@ from lakerec.models.catalog import CHOSEN
 from lakerec.models.compressed import PRECISIONS
 from lakerec.stages import pipeline, planning, promote
 from lakerec.stages.base import last_run, standing
-from lakerec.stages.train import Job
+from lakerec.stages.train import VALIDATION_CELLS, Job, validation_users
+from lakerec.training_config import TrainConfig
 
 from tests import shop
 from tests.tables import optimize
@@ -121,18 +122,30 @@ def test_the_behaviour_model_is_judged_by_single_events_too(whole):
         assert 0.5 <= row.value <= 1 if row.metric == "auc" else row.value <= 1
 
 
-def test_a_model_that_cannot_bear_the_catalogue_is_left_out(whole, monkeypatch):
+def test_models_that_cannot_bear_the_catalogue_and_users_beyond_memory_are_left_out_and_told(whole, monkeypatch):
     config, context, outcomes = whole
     small = config.model_copy(update={"train": config.train.model_copy(update={"dense_items": 10})})
     inputs = next(outcome.row["inputs"] for outcome in outcomes if outcome.stage == "train")
     said = []
-    monkeypatch.setattr("lakerec.stages.train.event", lambda _stage, _run, what, **_: said.append(what))
+    monkeypatch.setattr("lakerec.stages.train.event", lambda _stage, _run, what, **figures: said.append((what, figures)))
+    held = set(FITTED) - {Models.EASE, Models.MULT_VAE, Models.DISTILLED, Models.BLEND}
+    monkeypatch.setattr("lakerec.stages.train.VALIDATION_CELLS", 32 * len(held) * 10)
     job = Job(replace(context, config=small, run_id="train-small"), inputs)
     for name in (Models.EASE, Models.MULT_VAE, Models.USER_CF):
         job.fit_simple(name)
     assert list(job.values) == [Models.USER_CF]
-    assert said == ["ease left out", "mult_vae left out"]
+    fewer = ("fewer users validate than asked", {"most": 10, "asked": 10_000})
+    left_out = [(f"{name} left out", {"items": 32, "most": 10}) for name in (Models.EASE, Models.MULT_VAE)]
+    assert said == [fewer, *left_out] and 0 < len(job.holdout.histories) <= 10
     shutil.rmtree(job.folder)
+
+
+def test_only_models_that_are_fitted_and_blended_share_the_memory_of_validation():
+    models = ["popular", "ease", "sequence", "distilled", "blend"]
+    config = TrainConfig(models=models, validation_users=10**9, dense_items=1000)
+    assert validation_users(config, 1000) == VALIDATION_CELLS // 3000
+    assert validation_users(config, 1001) == VALIDATION_CELLS // 2002, "without ease"
+    assert validation_users(config.model_copy(update={"models": ["ease"]}), 1001) == VALIDATION_CELLS // 1001
 
 
 def test_every_user_is_served_ten_items_with_reasons_by_the_champion(whole):

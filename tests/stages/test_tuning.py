@@ -7,6 +7,8 @@ from lakerec.errors import ConfigError, InputError
 from lakerec.loading import load_config
 from lakerec.models.behaviour import Behaviour
 from lakerec.stages import pipeline, tuning
+from lakerec.training.fit import holdout_in
+from safetensors.numpy import load_file
 
 from tests import shop
 
@@ -64,6 +66,20 @@ def test_settings_of_sections_are_tuned_and_values_of_events_are_known_to_trials
     assert tuned.two_tower.half_life_days == towers["two_tower.half_life_days"] in (0, 30)
     again = tune(conf, space, *short, "train.two_tower.gap=3", "tune.trials=1", "tune.models=[two_tower]")
     assert again["models"]["two_tower"]["trials"] == 1, "another gap is another study"
+
+
+def test_trials_validate_on_as_many_users_as_are_asked_for(conf, monkeypatch):
+    """They hold no scores of other models, as train does."""
+    users = []
+
+    def run_trial(argument):
+        users.append(len(holdout_in(load_file(argument["inputs"])).histories))
+        return 0.5
+
+    monkeypatch.setattr(tuning, "run_trial", run_trial)
+    monkeypatch.setattr("lakerec.stages.train.VALIDATION_CELLS", 1)
+    tune(conf, "tune.models=[ease]", "tune.space={regularization: [70]}", "tune.trials=1")
+    assert users[0] > 20
 
 
 def test_what_cannot_be_tuned_is_said_before_anything_starts(conf, tmp_path):

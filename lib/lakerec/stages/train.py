@@ -109,10 +109,15 @@ def models_folder(context: Context) -> Path:
     return Path(root).parent / f"{Path(root).name}-models"
 
 
+def left_out(config: TrainConfig, num_items: int) -> set[str]:
+    """Models of `DENSE` that the catalogue is too large for."""
+    return set(DENSE) & set(config.models) if num_items > config.dense_items else set()
+
+
 def validation_users(config: TrainConfig, num_items: int) -> int:
-    """Users that validation looks at, at most."""
-    held = set(config.models) - {Models.DISTILLED}
-    return max(1, min(config.validation_users, VALIDATION_CELLS // (num_items * len(held))))
+    """Users that validation looks at, at most, where the scores of all models that are blended are held at once."""
+    held = set(config.models) - {Models.DISTILLED, Models.BLEND} - left_out(config, num_items)
+    return max(1, min(config.validation_users, VALIDATION_CELLS // (num_items * max(1, len(held)))))
 
 
 def _tidy(context: Context, new: Path) -> None:
@@ -155,7 +160,10 @@ class Job:
         self.start = starting.start(context, inputs)
         self.shared = self.scratch / "inputs.safetensors"
         """What all ranks of a fit read beside the sequences."""
-        self.holdout = self._holdout(validation_users(self.config, num_items))
+        users, asked = validation_users(self.config, num_items), self.config.validation_users
+        if users < asked:
+            event("train", context.run_id, "fewer users validate than asked", most=users, asked=asked)
+        self.holdout = self._holdout(users)
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
         self.data, self.encoder = arrays.digest(version, both.histories), starting.encoder_of(context, inputs)
@@ -184,7 +192,7 @@ class Job:
         """Validate on train, refit on train + valid, save."""
         if name == Models.CONTENT and self.train.item_vectors is None:
             raise ConfigError("train.models: `content` needs item vectors: run `lakerec embed` first, or leave it out")
-        if name in DENSE and self.train.num_items > self.config.dense_items:
+        if name in left_out(self.config, self.train.num_items):
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))

@@ -33,7 +33,7 @@ from lakerec.stages import arrays, pipeline
 from lakerec.stages.base import Context, Inputs
 from lakerec.stages.log import event
 from lakerec.stages.studies import Tried, distributions, open_study, search
-from lakerec.stages.train import models_folder, validation_users
+from lakerec.stages.train import models_folder
 from lakerec.stages.values import Values
 from lakerec.training.fit import save_inputs
 from lakerec.training.trials import Trial, run_trial
@@ -107,8 +107,7 @@ class Job:
         self.scratch.mkdir(parents=True)
         self.num_items = len(arrays.item_ids(context, inputs))
         self.inputs = self.scratch / "inputs.safetensors"
-        users = validation_users(self.config.train, self.num_items)
-        holdout = arrays.holdout(context, inputs, Splits.VALID, users)[1]
+        holdout = arrays.holdout(context, inputs, Splits.VALID, self.config.train.validation_users)[1]
         known, types = arrays.known_until(context, inputs, Splits.TRAIN), self.config.train.behaviour.rated
         rated = Values.read(context, inputs, types) if Models.BEHAVIOUR in models and types else None
         values = None if rated is None else rated.of_events(known.ids, known.histories)

@@ -1,7 +1,9 @@
 """`lakerec tune` on the shop: what is tried, what comes out, and that a search goes on."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from lakerec.errors import ConfigError, InputError
 from lakerec.loading import load_config
@@ -80,6 +82,27 @@ def test_trials_validate_on_as_many_users_as_are_asked_for(conf, monkeypatch):
     monkeypatch.setattr("lakerec.stages.train.VALIDATION_CELLS", 1)
     tune(conf, "tune.models=[ease]", "tune.space={regularization: [70]}", "tune.trials=1")
     assert users[0] > 20
+
+
+def test_trials_of_other_data_of_the_same_versions_do_not_count(conf, monkeypatch):
+    """As in a lake that was removed and made anew from other files, beside which the journal stayed."""
+    ran = []
+    monkeypatch.setattr(tuning, "run_trial", lambda argument: ran.append(argument["number"]) or 0.5)
+    one = ("tune.models=[ease]", "tune.space={regularization: [50]}", "tune.trials=1")
+    tune(conf, *one)
+    tune(conf, *one)
+    assert ran == [0], "the second search found the first one's trial"
+    others = {
+        "known_until": lambda users: replace(users, histories=replace(users.histories, items=users.histories.items[::-1])),
+        "holdout": lambda found: (found[0][1:], found[1].take(np.arange(1, len(found[0])))),
+        "item_vectors": lambda vectors: -vectors,
+    }
+    for name, other in others.items():
+        own = getattr(tuning.arrays, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(tuning.arrays, name, lambda *given, own=own, other=other: other(own(*given)))
+            assert tune(conf, *one)["models"]["ease"]["trials"] == 1
+    assert ran == [0, 0, 0, 0]
 
 
 def test_what_cannot_be_tuned_is_said_before_anything_starts(conf, tmp_path):

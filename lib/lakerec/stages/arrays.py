@@ -86,11 +86,12 @@ def splits_until(until: str) -> list[str]:
     return list(Splits.ALL[: Splits.ALL.index(until) + 1])
 
 
-def digest(version: int, histories: Histories) -> str:
-    """Of histories and the version of gold/sequences that they are of, whose numbers begin anew with a new table."""
+def digest(version: int, *parts: Histories | np.ndarray) -> str:
+    """Of what is read, and of the version of gold/sequences that it is of, whose numbers begin anew with a new table."""
     found = hashlib.sha256(str(version).encode())
-    for part in (histories.offsets, histories.items, histories.times):
-        found.update(np.ascontiguousarray(part).data)
+    for part in parts:
+        for each in (part.offsets, part.items, part.times) if isinstance(part, Histories) else (part,):
+            found.update(np.ascontiguousarray(each).ravel().data)
     return found.hexdigest()[:16]
 
 

@@ -17,6 +17,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
@@ -115,8 +116,12 @@ class Job:
         save_inputs(self.inputs, vectors, holdout, known.histories, values=values)
         version = inputs[Tables.SEQUENCES]
         self.files = plain_files(context.lake, Tables.SEQUENCES, version, self.scratch / "sequences")
-        self.data = {table: inputs.get(table) for table in READS}
-        self.rated = {table: inputs.get(table) for table in RATED} if rated is not None else {}
+        texts = np.zeros(0) if vectors is None else vectors
+        seen = arrays.digest(version, known.histories, holdout.histories, holdout.targets, texts)
+        self.data: dict[str, Any] = {table: inputs.get(table) for table in READS} | {"seen": seen}
+        self.rated: dict[str, Any] = {}
+        if values is not None:
+            self.rated = {table: inputs.get(table) for table in RATED} | {"values": arrays.digest(version, values)}
 
     def tune(self, model: str, space: dict[str, Range | list[float]]) -> list[Tried]:
         """All trials of a model's study."""
@@ -140,7 +145,10 @@ class Job:
         return search(study, chosen_from, now, config.trials, config.minutes * 60, config.parallel, folder, run, ended)
 
     def _name(self, model: str, chosen_from: dict[str, Any]) -> str:
-        """Of the study: the same for the same data, settings of the rest, and space."""
+        """Of the study: the same for the same data, settings of the rest, and space.
+
+        A lake that is made anew counts its versions from 0 again, and the journal outlives it: rows and vectors tell.
+        """
         without = {key: type(self.config.train.at(key))() for key in chosen_from}
         rest = changed(self.config.train, without).model_dump(mode="json")
         data = self.data | (self.rated if model == Models.BEHAVIOUR else {})

@@ -11,10 +11,10 @@ from lakerec.training_config import Range, TrainConfig
 SPACE = studies.distributions({"dropout": Range(low=0.0, high=0.5)}, TrainConfig())
 
 
-def searched(folder, run, most=12, parallel=1, told=None):
+def searched(folder, run, most=12, parallel=1, told=None, first=0.2):
     study = studies.open_study(folder / "journal.log", "dropout", 1, parallel)
     ended = (lambda tried: None) if told is None else told.append
-    return studies.search(study, SPACE, {"dropout": 0.2}, most, 0, parallel, folder, run, ended)
+    return studies.search(study, SPACE, {"dropout": first}, most, 0, parallel, folder, run, ended)
 
 
 def test_it_begins_with_the_settings_of_now_and_ends_near_the_best(tmp_path):
@@ -36,6 +36,27 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path):
     assert [each.number for each in told] == [4, 5, 6], "three counted, the fourth never ended"
     assert [each.state for each in found] == ["complete"] * 3 + ["fail"] + ["complete"] * 3
     assert len(searched(tmp_path, run, most=6)) == 7, "there are as many as were asked for"
+
+
+@pytest.mark.parametrize("killed", ["while it ran", "before it began"])
+def test_the_settings_of_now_are_tried_though_the_search_was_killed_in_its_first_trial(tmp_path, killed):
+    study = studies.open_study(tmp_path / "journal.log", "dropout", 1, 1)
+    study.enqueue_trial({"dropout": 0.2})
+    if killed == "while it ran":
+        study.ask(SPACE)
+    number = 1 if killed == "while it ran" else 0
+    found = searched(tmp_path, lambda number, values: values["dropout"], most=2)
+    assert [each.state for each in found] == ["fail"] * number + ["complete"] * 2
+    assert found[number].values == {"dropout": 0.2} and found[number + 1].values != {"dropout": 0.2}
+
+
+def test_other_settings_of_now_are_tried_in_a_study_that_goes_on(tmp_path):
+    searched(tmp_path, lambda number, values: values["dropout"], most=2)
+    found = searched(tmp_path, lambda number, values: values["dropout"], most=3, first=0.35)
+    assert [each.values["dropout"] for each in found if each.number in (0, 2)] == [0.2, 0.35]
+    assert len(searched(tmp_path, lambda number, values: 1.0, most=4, first=0.2)) == 4
+    again = searched(tmp_path, lambda number, values: 1.0, most=4, first=0.2)
+    assert sum(each.values == {"dropout": 0.2} for each in again) == 1
 
 
 def test_a_trial_that_fails_is_not_the_end_but_all_of_them_are(tmp_path):

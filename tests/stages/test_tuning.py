@@ -9,6 +9,7 @@ from lakerec.errors import ConfigError, InputError
 from lakerec.loading import load_config
 from lakerec.models.behaviour import Behaviour
 from lakerec.stages import pipeline, tuning
+from lakerec.stages.studies import Tried
 from lakerec.training.fit import holdout_in
 from safetensors.numpy import load_file
 
@@ -103,6 +104,13 @@ def test_trials_of_other_data_of_the_same_versions_do_not_count(conf, monkeypatc
             patch.setattr(tuning.arrays, name, lambda *given, own=own, other=other: other(own(*given)))
             assert tune(conf, *one)["models"]["ease"]["trials"] == 1
     assert ran == [0, 0, 0, 0]
+
+
+def test_now_is_what_the_trial_with_the_settings_of_now_gave():
+    ended = (({"dims": 8}, None, "fail"), ({"dims": 16}, 0.5, "complete"), ({"dims": 8}, 0.4, "complete"))
+    trials = [Tried(number, *each, [], 1.0) for number, each in enumerate(ended)]
+    assert tuning._best(trials, {"dims": 8})["now"] == 0.4
+    assert tuning._best(trials, {"dims": 32})["now"] is None
 
 
 def test_what_cannot_be_tuned_is_said_before_anything_starts(conf, tmp_path):

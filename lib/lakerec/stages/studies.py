@@ -97,7 +97,7 @@ def search(
     """Try settings until the study has `most` trials that count, or the time is over; gives all of them.
 
     Args:
-        first: settings that the study begins with.
+        first: settings that are tried before others, unless the study has them.
         seconds: no trial begins after them; 0: no end.
         folder: where the trials' lines are.
         run: gives a trial's value by its number and settings; called in `parallel` threads.
@@ -106,7 +106,7 @@ def search(
     Raises:
         TrainingError: no trial of the study gave a value.
     """
-    if not study.get_trials(deepcopy=False):
+    if not any(_tries(trial, first) for trial in study.get_trials(deepcopy=False)):
         study.enqueue_trial(first)
     left, over = most - sum(each.state != "fail" for each in tried(study)), time.monotonic() + seconds
     running: dict[Future[float | None], Asked] = {}
@@ -140,6 +140,12 @@ def search(
 def tried(study: Study) -> list[Tried]:
     """The study's trials that have ended."""
     return [_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def _tries(trial: FrozenTrial, settings: dict[str, Any]) -> bool:
+    """Whether a trial has had these settings to some end, or will have; one that failed or was killed has not."""
+    wanted = trial.system_attrs.get("fixed_params", trial.params)  # of one that waits, nothing else is known
+    return trial.state.name != "FAIL" and wanted == settings
 
 
 def _tried(trial: FrozenTrial) -> Tried:

@@ -44,6 +44,8 @@ READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
 RATED = (Tables.INTERACTIONS, Tables.EVENTS)
 """For `behaviour` alone."""
 FOLDER = "tune"
+Space = dict[str, Range | list[float]]
+"""What each of a model's settings may be."""
 
 
 def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
@@ -67,10 +69,10 @@ def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
                 found = {model: job.tune(model, space) for model, space in spaces.items()}
             finally:
                 shutil.rmtree(job.scratch, ignore_errors=True)
-            return _result(context, found, conf)
+            return _result(context, spaces, found, conf)
 
 
-def spaces_of(config: Config) -> dict[str, dict[str, Range | list[float]]]:
+def spaces_of(config: Config) -> dict[str, Space]:
     """For each model that is tuned the settings it may have.
 
     Raises:
@@ -98,6 +100,11 @@ def changed(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     return reduce(lambda config, pair: config.changed(*pair), values.items(), train)
 
 
+def settings_of(train: TrainConfig, keys: Iterable[str]) -> dict[str, Any]:
+    """What the config has for these keys."""
+    return {key: train.at(key) for key in keys}
+
+
 class Job:
     """What all trials share."""
 
@@ -123,13 +130,13 @@ class Job:
         if values is not None:
             self.rated = {table: inputs.get(table) for table in RATED} | {"values": arrays.digest(version, values)}
 
-    def tune(self, model: str, space: dict[str, Range | list[float]]) -> list[Tried]:
+    def tune(self, model: str, space: Space) -> list[Tried]:
         """All trials of a model's study."""
         config, chosen_from = self.config.tune, distributions(space, self.config.train)
         study = open_study(self.folder / "journal.log", self._name(model, chosen_from), self.config.seed, config.parallel)
         folder = self.scratch / model
         folder.mkdir()
-        now = {key: self.config.train.at(key) for key in space}
+        now = settings_of(self.config.train, space)
         trial = Trial(0, model, {}, str(self.inputs), self.files, Splits.TRAIN, str(folder), self.num_items)
         best: list[float] = []
 
@@ -189,10 +196,10 @@ class Job:
         event(FOLDER, f"{model}-{tried.number}", tried.state, **tried.values, **shown)
 
 
-def _result(context: Context, found: dict[str, list[Tried]], conf: str) -> dict[str, Any]:
+def _result(context: Context, spaces: dict[str, Space], found: dict[str, list[Tried]], conf: str) -> dict[str, Any]:
     """Write tuned.yaml and tuned.png, log both, and say what was found."""
     folder = models_folder(context).resolve() / FOLDER
-    models = {model: _best(trials) for model, trials in found.items()}
+    models = {model: _best(trials, settings_of(context.config.train, spaces[model])) for model, trials in found.items()}
     settings = nested({key: value for each in models.values() for key, value in each["settings"].items()})
     file, plot = folder / "tuned.yaml", folder / "tuned.png"
     text = yaml.safe_dump({"extends": str(Path(conf).resolve()), "train": settings}, sort_keys=False)
@@ -205,13 +212,14 @@ def _result(context: Context, found: dict[str, list[Tried]], conf: str) -> dict[
     return {"name": context.config.name, "models": models, "config": str(file), "plot": str(plot)}
 
 
-def _best(trials: list[Tried]) -> dict[str, Any]:
-    """Of a study whose first trial has the settings of now."""
-    best = max((each for each in trials if each.value is not None), key=lambda each: (each.value, -each.number))
-    states = [each.state for each in trials]
+def _best(trials: list[Tried], now: dict[str, Any]) -> dict[str, Any]:
+    """Of a study, beside the settings of now, which may have been stopped or not have been tried yet."""
+    ended = [each for each in trials if each.value is not None]
+    best = max(ended, key=lambda each: (each.value, -each.number))
+    states, own = [each.state for each in trials], next((each.value for each in ended if each.values == now), None)
     return {
         "trials": len(trials), "stopped": states.count("pruned"), "failed": states.count("fail"),
-        "now": trials[0].value, "best": best.value, "settings": dict(best.values),
+        "now": own, "best": best.value, "settings": dict(best.values),
     }  # fmt: skip
 
 

@@ -173,6 +173,13 @@ def test_doctor_names_what_is_missing_and_exits_2(capsys, monkeypatch):
     assert "`no/such` was not found" in " ".join(out.split())
 
 
+def test_tune_hands_on_what_is_set(capsys, monkeypatch):
+    given = []
+    monkeypatch.setattr("lakerec.stages.tuning.tune", lambda config, conf, overrides, watched: given.append(overrides) or {})
+    cli.main(["tune", "--conf", str(ROOT / "conf" / "demo.yaml"), "--set", "seed=2", "--set", "name=shop", "--json"])
+    assert given == [["seed=2", "name=shop"]] and capsys.readouterr().out == "{}\n"
+
+
 def test_version(capsys):
     from lakerec import __version__
 

@@ -33,6 +33,22 @@ def test_later_layers_win_file_then_set_then_environment(file):
     assert (config.train.epochs, config.train.dims, config.name) == (4, 16, "shop")
 
 
+def test_a_file_changes_what_it_extends_as_words_would_beneath_its_own_keys(file):
+    file.write_text(MINIMAL + "train: {dims: 32, als: {factors: 8}, choices: {recent_days: [3]}}\n")
+    words = ["train.choices={}", "train.als={alpha: 3}", "train.dims=16", "encoder.prompt=film: ", "train.epochs=3"]
+    child = file.with_name("child.yaml")
+    child.write_text(yaml.safe_dump({"extends": "conf.yaml", "set": words, "train": {"epochs": 4}}))
+    config = load_config(child, environment={})
+    assert config == load_config(file, [*words, "train.epochs=4"], {})
+    assert config.train.choices == {} and config.train.als.factors == 64, "a section in braces is the whole of it"
+    child.write_text("extends: conf.yaml\nset: [train.epochs]\n")
+    with pytest.raises(ConfigError, match=r"child\.yaml: set train\.epochs: expected key\.path=value"):
+        load_config(child, environment={})
+    child.write_text("extends: conf.yaml\nset: {train.epochs: 3}\n")
+    with pytest.raises(ConfigError, match=r"child\.yaml: `set` is a list of key\.path=value, found \{'train\.epochs': 3\}"):
+        load_config(child, environment={})
+
+
 def test_words_before_a_colon_are_words_and_braces_a_section(file):
     config = load_config(file, ["encoder.prompt=film: ", "features.event_weights={view: 0.5}"], {})
     assert config.encoder.prompt == "film: " and config.features.event_weights == {"view": 0.5}

@@ -120,7 +120,7 @@ def tune(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
 
     config = load_config(conf, set_ or ())
     watched = _set_up_output(as_json)
-    _show(tuning.tune(config, conf, watched), tuning.print_tuning, as_json)
+    _show(tuning.tune(config, conf, set_ or (), watched), tuning.print_tuning, as_json)
 
 
 @app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")

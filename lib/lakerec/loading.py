@@ -2,6 +2,7 @@
 
     conf/base.yaml ← conf/demo.yaml ← --set train.epochs=3 ← LAKEREC__TRAIN__EPOCHS=5
 
+A file may hold `set: [train.epochs=3]`: what --set would do to the file that it extends, beneath its own keys.
 Later wins. Unknown keys are errors that name the nearest known key, and where the mistake was made.
 """
 
@@ -39,12 +40,12 @@ def load_config(path: str | Path, overrides: Iterable[str] = (), environment: Ma
         raise ConfigError(f"{_where(error, path, origins)}: {_explain(error)}") from None
 
 
-def _override(text: str) -> tuple[list[str], str, str]:
+def _override(text: str, said: str = "--set") -> tuple[list[str], str, str]:
     """Keys, value and where it was said, of one --set."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {text}: expected key.path=value")
-    return key.strip().split("."), value, f"--set {text}"
+        raise ConfigError(f"{said} {text}: expected key.path=value")
+    return key.strip().split("."), value, f"{said} {text}"
 
 
 def _variables(environment: Mapping[str, str]) -> list[tuple[list[str], str, str]]:
@@ -77,7 +78,11 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    below = _read(path.parent / str(parent), (*seen, path.resolve()))
+    below, words = _read(path.parent / str(parent), (*seen, path.resolve())), values.pop("set", [])
+    if not isinstance(words, list):
+        raise ConfigError(f"{path}: `set` is a list of key.path=value, found {words!r}")
+    for keys, text, origin in (_override(str(each), f"{path}: set") for each in words):
+        _put(below, keys, _parse(text, origin))
     return _merge(below, values)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def conf(spark, tmp_path_factory):
 
 
 def tune(conf, *overrides):
-    return tuning.tune(shop.load(conf, *overrides), str(conf))
+    return tuning.tune(shop.load(conf, *overrides), str(conf), overrides)
 
 
 def test_each_model_is_searched_and_the_best_settings_are_a_config(conf, capsys):
@@ -69,6 +70,18 @@ def test_settings_of_sections_are_tuned_and_values_of_events_are_known_to_trials
     assert tuned.two_tower.half_life_days == towers["two_tower.half_life_days"] in (0, 30)
     again = tune(conf, space, *short, "train.two_tower.gap=3", "tune.trials=1", "tune.models=[two_tower]")
     assert again["models"]["two_tower"]["trials"] == 1, "another gap is another study"
+
+
+def test_what_was_set_for_the_search_is_in_the_config_that_comes_out(conf, capsys, monkeypatch):
+    monkeypatch.setattr(tuning, "run_trial", lambda argument: argument["settings"]["regularization"])
+    space = "tune.space={regularization: [70, 80]}"
+    kept = ("train.choices={}", "train.regularization=60", "train.heads=1", "tune.models=[ease]", "tune.trials=9", space)
+    result = tune(conf, *kept, "tracking.experiment=secret")
+    tuned = load_config(result["config"], environment={})
+    assert tuned == shop.load(conf, *kept, "train.regularization=80")
+    assert result["set"] == ["tracking.experiment"] and "secret" not in Path(result["config"]).read_text()
+    tuning.print_tuning(result)
+    assert f"lakerec run --conf {result['config']} --set tracking.experiment=...\n" in capsys.readouterr().out
 
 
 def test_trials_validate_on_as_many_users_as_are_asked_for(conf, monkeypatch):

@@ -2,8 +2,9 @@
 
     gold/sequences, gold/item_vectors → trials of each model (stages/studies.py) → MLflow, tuned.png, tuned.yaml
 
-tuned.yaml extends the config that was tuned, so that `lakerec run --conf` takes it as it is. A search goes on where one on
-the same data was cut short.
+tuned.yaml extends the config that was tuned and holds the search's --set, so that `lakerec run --conf` takes it as it is.
+Not in it are those of `PLACES`, whose keys are printed with the command, and variables of the environment: they hold for the
+run too. A search goes on where one on the same data was cut short.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
@@ -44,15 +45,18 @@ READS = (Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS)
 RATED = (Tables.INTERACTIONS, Tables.EVENTS)
 """For `behaviour` alone."""
 FOLDER = "tune"
+PLACES = ("spark", "tracking")
+"""Sections that say where it runs, and may hold passwords: tuned.yaml goes to MLflow."""
 Space = dict[str, Range | list[float]]
 """What each of a model's settings may be."""
 
 
-def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
+def tune(config: Config, conf: str, overrides: Sequence[str] = (), watched: bool = False) -> dict[str, Any]:
     """Search; gives, a model, what was tried and what was best, and where tuned.yaml is.
 
     Args:
         conf: the config's file, which tuned.yaml extends.
+        overrides: what was said besides, as `key.path=value`.
 
     Raises:
         ConfigError: nothing is to be tuned, or the space does not fit.
@@ -69,7 +73,7 @@ def tune(config: Config, conf: str, watched: bool = False) -> dict[str, Any]:
                 found = {model: job.tune(model, space) for model, space in spaces.items()}
             finally:
                 shutil.rmtree(job.scratch, ignore_errors=True)
-            return _result(context, spaces, found, conf)
+            return _result(context, spaces, found, conf, overrides)
 
 
 def spaces_of(config: Config) -> dict[str, Space]:
@@ -196,20 +200,26 @@ class Job:
         event(FOLDER, f"{model}-{tried.number}", tried.state, **tried.values, **shown)
 
 
-def _result(context: Context, spaces: dict[str, Space], found: dict[str, list[Tried]], conf: str) -> dict[str, Any]:
+def _result(
+    context: Context, spaces: dict[str, Space], found: dict[str, list[Tried]], conf: str, overrides: Sequence[str]
+) -> dict[str, Any]:
     """Write tuned.yaml and tuned.png, log both, and say what was found."""
     folder = models_folder(context).resolve() / FOLDER
     models = {model: _best(trials, settings_of(context.config.train, spaces[model])) for model, trials in found.items()}
     settings = nested({key: value for each in models.values() for key, value in each["settings"].items()})
     file, plot = folder / "tuned.yaml", folder / "tuned.png"
-    text = yaml.safe_dump({"extends": str(Path(conf).resolve()), "train": settings}, sort_keys=False)
+    besides = [each for each in overrides if each.partition("=")[0].split(".")[0].strip() in PLACES]
+    words = [each for each in overrides if each not in besides]
+    whole = {"extends": str(Path(conf).resolve())} | ({"set": words} if words else {}) | {"train": settings}
+    text = yaml.safe_dump(whole, sort_keys=False)
     file.write_text(f"# By `lakerec tune`: chosen by validation NDCG@10.\n{text}", encoding="utf-8")
     draw(plot, {model: [asdict(each) for each in trials] for model, trials in found.items()})
     with context.tracker.stage("result"):
         context.tracker.log_metrics({f"valid_ndcg_{model}": each["best"] for model, each in models.items()})
         context.tracker.log_artifact(file)
         context.tracker.log_artifact(plot)
-    return {"name": context.config.name, "models": models, "config": str(file), "plot": str(plot)}
+    keys = [each.partition("=")[0].strip() for each in besides]
+    return {"name": context.config.name, "models": models, "config": str(file), "set": keys, "plot": str(plot)}
 
 
 def _best(trials: list[Tried], now: dict[str, Any]) -> dict[str, Any]:
@@ -235,5 +245,6 @@ def print_tuning(result: dict[str, Any]) -> None:
         table.add_row(model, str(row["trials"]), str(row["stopped"]), now, f"{row['best']:.4f}", settings)
     console.print(table)
     console.print("NDCG@10 on validation; `now` has the settings of the config. What the test says: run with these.")
-    console.print(f"lakerec run --conf {result['config']}", soft_wrap=True)
+    besides = "".join(f" --set {key}=..." for key in result["set"])
+    console.print(f"lakerec run --conf {result['config']}{besides}", soft_wrap=True)
     console.print(f"plot: {result['plot']}", soft_wrap=True)

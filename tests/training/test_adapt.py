@@ -1,5 +1,6 @@
 """Adaptation from files to a folder: what is learned, each method's folder as the encoder loads it, ranks, bad losses."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -11,11 +12,30 @@ from lakerec.language.encoder import Encoder
 from lakerec.language.files import BOTTLENECKS, fingerprint, is_decoder
 from lakerec.language.tokens import load_tokenizer
 from lakerec.training.adapt import Adaptation, Task, adapt, save_texts
+from safetensors.numpy import load_file
 
+from tests.ranks import on_two_ranks
 from tests.small_models import small_bert, small_gpt2
 
 KINDS = ("tea", "lamp", "chair", "plant")
 TEXTS = [f"{kind} {word}" for kind in KINDS for word in ("one", "two", "three", "four", "five", "six", "seven", "eight")]
+RANK = """import json, pathlib, sys
+import torch
+from lakerec.training.adapt import Adaptation, adapt
+from safetensors.torch import save_file
+
+folder, counted = pathlib.Path(sys.argv[1]), Adaptation.parameters
+
+
+def kept(work):
+    weights = {str(number): weight.detach() for number, weight in enumerate(work.weights)}
+    save_file({**weights, "seed": torch.tensor(torch.initial_seed())}, folder / f"rank-{work.place}.safetensors")
+    return counted(work)
+
+
+Adaptation.parameters = kept
+adapt(json.loads((folder / "task.json").read_text()))
+"""
 PAIRS = np.array([[a, b] for a in range(32) for b in range(32) if a != b and a // 8 == b // 8])
 
 
@@ -107,6 +127,16 @@ def test_a_loss_that_is_not_finite_leaves_no_model(bert, tmp_path):
     with pytest.raises(TrainingError, match=r"epoch 1: lower adapt\.learning_rate"):
         adapt(task(bert, tmp_path, learning_rate=1e30, method="full"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.timeout(300)
+def test_two_ranks_end_with_the_same_weights_and_draw_dropout_of_their_own(bert, tmp_path):
+    (tmp_path / "task.json").write_text(json.dumps(task(bert, tmp_path, epochs=1)))
+    on_two_ranks(RANK, tmp_path)
+    one, other = (load_file(tmp_path / f"rank-{rank}.safetensors") for rank in (0, 1))
+    assert one.pop("seed") != other.pop("seed")
+    for name, weights in one.items():
+        np.testing.assert_array_equal(weights, other[name])
 
 
 @pytest.mark.spark

@@ -1,9 +1,6 @@
 """One fit from Parquet files to a saved model: to the bit the same again, and two ranks end where one does."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -16,6 +13,7 @@ from lakerec.training.fit import fit, kept_under
 from lakerec.training.loop import Trainer
 from safetensors.numpy import load_file, save_file
 
+from tests.ranks import on_two_ranks
 from tests.walks import ITEMS, recipe, scores, supervised, task
 
 RANK = """import json, os, pathlib, sys
@@ -131,12 +129,7 @@ def test_two_ranks_end_where_one_does(tmp_path, negatives):
     alone = fit(asdict(task(tmp_path, "alone", recipe=recipe(3, negatives))))
     together = task(tmp_path, "together", recipe=recipe(3, negatives))
     (tmp_path / "task.json").write_text(json.dumps(asdict(together)))
-    (tmp_path / "rank.py").write_text(RANK)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(tmp_path / "rank.py"), str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
+    on_two_ranks(RANK, tmp_path)
     found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     assert [result["ranks"] for result in found] == [2, 2]
     assert found[0]["curve"] == found[1]["curve"]

@@ -115,8 +115,9 @@ def adapt(task: dict[str, Any], on_epoch: Callable[[AdaptEpoch], None] | None = 
     spec = Task(**task)
     gpu = spec.gpu and torch.cuda.is_available()
     with joined(gpu) as (rank, ranks):
-        torch.manual_seed(spec.seed * 1000 + rank)
+        torch.manual_seed(spec.seed * 1000)  # on all ranks the same: what is added to the model is drawn
         work = Adaptation(spec, own_device(gpu), rank, ranks)
+        torch.manual_seed(spec.seed * 1000 + rank)  # each its own: what dropout draws
         curve = []
         for epoch in range(1, spec.epochs + 1):
             point = AdaptEpoch(epoch, work.epoch(epoch))

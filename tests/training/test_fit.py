@@ -78,6 +78,13 @@ def test_a_task_finds_its_checkpoints_by_what_it_learns_from_and_how(tmp_path):
     assert len({place, *(each.checkpoints for each in others)}) == 8
 
 
+@pytest.mark.parametrize(("adversarial", "places"), [(0.0, 1), (0.02, 2)])
+def test_parts_of_a_step_tell_a_task_from_others_where_each_takes_a_worst_step_of_its_own(tmp_path, adversarial, places):
+    spec = task(tmp_path, "model", recipe=recipe(2) | {"adversarial": adversarial})
+    found = {kept_under(tmp_path, replace(spec, micro_batch=parts), "data").checkpoints for parts in (0, 4)}
+    assert len(found) == places
+
+
 def test_a_fit_that_was_cut_short_ends_as_the_unbroken_one_and_one_that_was_over_is_not_done_again(tmp_path, monkeypatch):
     whole = fit(asdict(task(tmp_path, "whole", dropout=0.2, recipe=recipe(4))))
     spec = kept_under(tmp_path / "checkpoints", task(tmp_path, "cut", dropout=0.2, recipe=recipe(4)), "data")

@@ -40,7 +40,7 @@ CELLS_AT_ONCE = 32_000_000
 """Users × items that validation holds at a time: 128 MB."""
 PARTS = ("offsets", "items", "times")
 HOW = ("files", "inputs", "output", "teacher", "gpu", "checkpoints", "checkpoint_minutes", "relaunches", "micro_batch")
-"""Fields of a task that say where and how, and not what comes out."""
+"""Fields of a task that say where and how, and not what comes out; of `micro_batch` see `kept_under`."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,15 @@ def holdout_in(arrays: dict[str, np.ndarray]) -> Holdout:
 def kept_under(folder: Path, task: Task, data: str) -> Task:
     """The task, with checkpoints in a folder that it finds again: named by a digest of all that its result depends on.
 
-    The number of ranks is no part of it, nor are the files' names, which change where they are copies.
+    The number of ranks is no part of it, nor are the files' names, which change where they are copies. `micro_batch` is
+    one where the recipe is adversarial: a step in parts is another step then.
 
     Args:
         data: what tells the rows of the files from others, such as a digest of them.
     """
     what = {"data": data} | {name: value for name, value in asdict(task).items() if name not in HOW}
     what |= {"inputs": _digest(Path(task.inputs)), "code": __version__}
+    what |= {"micro_batch": task.micro_batch} if task.recipe.get("adversarial") else {}
     what |= {} if task.teacher is None else {"teacher": _digest(Path(task.teacher) / storage.WEIGHTS)}
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     return replace(task, checkpoints=str(folder / digest))

@@ -7,8 +7,10 @@ With `negatives`, logits of so many drawn items in place of the whole catalogue,
 (`lakerec.training.rows`); all ranks draw the same.
 
 Gradients are summed and divided by the targets of all ranks, so that two ranks take the step that one would take on both
-their batches; for the same reason a batch may go through the network in parts. No Spark, no petastorm: batches come from
-outside.
+their batches; for the same reason a batch may go through the network in parts. Not so with `adversarial`: each part of a
+batch takes the worst step of its own loss, so ranks and parts are part of what is learned.
+
+No Spark, no petastorm: batches come from outside.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def fit_sequence(
         validate: gives the value to maximise; called on rank 0 only.
         stop_after: epochs to run of a schedule that is `recipe.epochs` long.
         keeper: writes checkpoints, and brings one back at the beginning; None: there are none.
-        micro_batch: windows that go through the network at a time; 0: all of a step's.
+        micro_batch: windows that go through the network at a time; 0: all of a step's. The step is the same, unless the
+            recipe is adversarial.
         seed: of what is drawn each step, the same on all ranks.
         fitted: the network was fitted before, and its weights stay where no epoch validates better: they are epoch 0.
         teacher: a fitted network of the same catalogue and length, which stays as it is.
@@ -234,7 +237,8 @@ class Trainer:
     def _gradients(self, batch: Tensor) -> Tensor:
         """Gradients of this rank's summed loss, which is given with the number of its targets.
 
-        Where memory does not suffice, with half as many windows at a time from here on: the sums are the same.
+        Where memory does not suffice, with half as many windows at a time from here on: the sums are the same, but for
+        `adversarial`, where each part takes a worst step of its own.
         """
         rows = min(self.micro_batch or len(batch), len(batch))
         while True:

@@ -123,6 +123,10 @@ def test_mind(rows):
     ]
 
 
+def test_news_that_was_shown_and_not_clicked_is_not_learned_from():
+    assert load_config(READY / "mind.yaml", (), {}).features.event_weights == {"impression": 0}
+
+
 def test_online_retail(rows):
     text = (
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"

@@ -58,7 +58,7 @@ def test_a_processor_whose_sums_overflow_is_refused(cache, monkeypatch):
 @vnni
 def test_without_onnx_runtime_the_message_says_how_to_get_it(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EnvironmentProblem, match=r"pip install 'lakerec\[int8\]'"):
+    with pytest.raises(EnvironmentProblem, match="pip install onnx onnxruntime"):
         Encoder(EncoderConfig(precision="int8"), "cpu")
 
 

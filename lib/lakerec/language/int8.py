@@ -81,7 +81,7 @@ def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise EnvironmentProblem("encoder.precision: int8 needs ONNX Runtime: pip install 'lakerec[int8]'") from None
+        raise EnvironmentProblem("encoder.precision: int8 needs ONNX Runtime: pip install onnx onnxruntime") from None
     return onnxruntime
 
 

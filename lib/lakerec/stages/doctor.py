@@ -56,7 +56,8 @@ def _check(name: str, look: Callable[[], str]) -> dict[str, Any]:
     try:
         return {"check": name, "ok": True, "found": look()}
     except PackageNotFoundError:
-        return {"check": name, "ok": False, "found": "not installed: run `make setup`, or pip install lakerec[spark]"}
+        todo = "run `make setup`, or pip install --require-hashes -r requirements.lock"
+        return {"check": name, "ok": False, "found": f"not installed: {todo}"}
     except (LakerecError, OSError) as problem:
         return {"check": name, "ok": False, "found": str(problem)}
 

@@ -117,7 +117,7 @@ def peer_figures(judge: Judge, folder: Path, names: list[str]) -> tuple[dict[str
         raise SystemExit(f"error: {RECTOOLS} is not there: `make bench-quality` makes it, --peers none does without")
     subprocess.run([str(RECTOOLS), str(Path(__file__).with_name("peer_rectools.py")), str(folder), *names], check=True)
     report = json.loads((folder / "peers.json").read_text(encoding="utf-8"))
-    fitted = {name: one for name, one in report.pop("peers").items() if "seconds" in one}
+    fitted = {name: one for name, one in report.pop("peers").items() if one.get("seconds")}
     for name, one in fitted.items():
         one |= judge.figures([np.load(folder / f"{name}_{seed}.npy") for seed in one["seconds"]])
     return fitted, report

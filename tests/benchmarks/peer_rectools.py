@@ -13,8 +13,8 @@ Each peer is fitted on train with every setting of its grid; the one with the be
 valid, once a seed where chance has a part and it comes near the best one. Transformers look at validation every few epochs
 and are refitted for the best number of them. Nothing met before is shown. Whom a model cannot rank for, a stranger say,
 gets the popular list that validation likes best. Models that count pairs see each pair once, sequence models see repeats.
-A process a core, a thread each. peers.json is written as each peer is tuned and fitted: on the same split files, with the
-same versions and grid, a later run goes on from there.
+A process a core, a thread each. peers.json is written after each fit: on the same split files, with the same versions and
+grid, a later run goes on from there.
 """
 
 import hashlib
@@ -226,8 +226,8 @@ def final(folder: str, name: str, chosen: dict[str, Any], seed: int, fallback: S
 
 
 def as_asked(name: str, one: dict[str, Any]) -> bool:
-    """Whether a peer was tuned over today's grid."""
-    return name in PEERS and [trial["settings"] for trial in one["tried"]] == PEERS[name].grid
+    """Whether all that was tried for a peer is in today's grid."""
+    return name in PEERS and all(trial["settings"] in PEERS[name].grid for trial in one["tried"])
 
 
 class Found:
@@ -259,35 +259,40 @@ class Found:
 
 
 def tune(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, found: Found) -> None:
-    """Try every setting of the peers that were not tuned before, and choose."""
-    waiting: dict[str, list[Future[dict[str, Any]]]] = {
-        name: [pool.submit(trial, folder, name, settings, fallback) for settings in PEERS[name].grid]
-        for name in names
-        if name not in found.peers
-    }
+    """Try every setting of the peers that was not tried before, and choose."""
+    waiting: dict[str, list[Future[dict[str, Any]]]] = {}
+    for name in names:
+        done = [one["settings"] for one in found.peers.setdefault(name, {"tried": []})["tried"]]
+        left = [settings for settings in PEERS[name].grid if settings not in done]
+        if left:
+            found.peers[name] = {"tried": found.peers[name]["tried"]}
+            waiting[name] = [pool.submit(trial, folder, name, settings, fallback) for settings in left]
     for name, futures in waiting.items():
-        tried = [future.result() for future in futures]
+        tried = found.peers[name]["tried"]
+        for future in futures:
+            tried.append(future.result())
+            found.write()
         chosen = max(tried, key=lambda one: one["valid"])
-        found.peers[name] = {key: chosen[key] for key in ("settings", "epochs", "valid")} | {"tried": tried}
+        found.peers[name] |= {key: chosen[key] for key in ("settings", "epochs", "valid")}
         found.write()
         found.said(f"{name}: validation {chosen['valid']:.4f} with {chosen['settings']}, {chosen['epochs'] or 'no'} epochs")
 
 
 def finish(pool: ProcessPoolExecutor, folder: str, names: list[str], fallback: Settings | None, found: Found) -> None:
     """Lists of the chosen settings, and how long each fit took."""
-    near = NEAR * max(one["valid"] for one in found.peers.values())
-    waiting = {
-        name: {
-            seed: pool.submit(final, folder, name, found.peers[name], seed, fallback)
-            for seed in PEERS[name].seeds[: None if found.peers[name]["valid"] >= near else 1]
-        }
-        for name in names
-        if "seconds" not in found.peers[name]
-    }
-    for name, futures in waiting.items():
-        found.peers[name]["seconds"] = {str(seed): future.result() for seed, future in futures.items()}
-        found.write()
-        found.said(f"{name}: fitted on train + valid in {found.peers[name]['seconds']} processor seconds")
+    near = NEAR * max(one["valid"] for one in found.peers.values() if "valid" in one)
+    waiting: dict[str, dict[int, Future[float]]] = {}
+    for name in names:
+        one = found.peers[name]
+        seeds = PEERS[name].seeds[: None if one["valid"] >= near else 1]
+        left = [seed for seed in seeds if str(seed) not in one.setdefault("seconds", {})]
+        waiting[name] = {seed: pool.submit(final, folder, name, one, seed, fallback) for seed in left}
+    for name, fits in waiting.items():
+        for seed, future in fits.items():
+            found.peers[name]["seconds"][str(seed)] = future.result()
+            found.write()
+        if fits:
+            found.said(f"{name}: fitted on train + valid in {found.peers[name]['seconds']} processor seconds")
 
 
 def main(folder: str, asked: list[str]) -> None:
@@ -302,7 +307,7 @@ def main(folder: str, asked: list[str]) -> None:
         fallback = max((found.peers[name] for name in POPULAR), key=lambda one: one["valid"])["settings"]
         tune(pool, folder, names, fallback, found)
         finish(pool, folder, [*POPULAR, *names], fallback, found)
-    personalised = [name for name in PERSONAL if "seconds" in found.peers.get(name, {})]
+    personalised = [name for name in PERSONAL if found.peers.get(name, {}).get("seconds")]
     found.write(left_out=left_out, fallback=fallback, personalised=personalised)
 
 

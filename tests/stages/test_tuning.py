@@ -79,6 +79,8 @@ def test_what_was_set_for_the_search_is_in_the_config_that_comes_out(conf, capsy
     result = tune(conf, *kept, "tracking.experiment=secret")
     tuned = load_config(result["config"], environment={})
     assert tuned == shop.load(conf, *kept, "train.regularization=80")
+    with pytest.raises(ConfigError, match=r"tuned\.yaml: the search writes this file, .*: copy it, and tune the copy"):
+        tuning.tune(tuned, result["config"])
     assert result["set"] == ["tracking.experiment"] and "secret" not in Path(result["config"]).read_text()
     tuning.print_tuning(result)
     assert f"lakerec run --conf {result['config']} --set tracking.experiment=...\n" in capsys.readouterr().out

@@ -59,11 +59,13 @@ def tune(config: Config, conf: str, overrides: Sequence[str] = (), watched: bool
         overrides: what was said besides, as `key.path=value`.
 
     Raises:
-        ConfigError: nothing is to be tuned, or the space does not fit.
+        ConfigError: nothing is to be tuned, the space does not fit, or `conf` is what the search writes.
         InputError: there is nothing to fit models on.
     """
     spaces = spaces_of(config)
     with pipeline.opened(config, watched) as context:
+        if Path(conf).resolve() == _tuned(context):
+            raise ConfigError(f"{conf}: the search writes this file, which cannot extend itself: copy it, and tune the copy")
         inputs = {table: version for table in (*READS, *RATED) if (version := context.lake.version(table)) is not None}
         if Tables.SEQUENCES not in inputs:
             raise InputError("gold/sequences is not there yet: run `lakerec run` first, at least up to embed")
@@ -200,14 +202,19 @@ class Job:
         event(FOLDER, f"{model}-{tried.number}", tried.state, **tried.values, **shown)
 
 
+def _tuned(context: Context) -> Path:
+    """The config that a search of this lake writes."""
+    return models_folder(context).resolve() / FOLDER / "tuned.yaml"
+
+
 def _result(
     context: Context, spaces: dict[str, Space], found: dict[str, list[Tried]], conf: str, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Write tuned.yaml and tuned.png, log both, and say what was found."""
-    folder = models_folder(context).resolve() / FOLDER
+    file = _tuned(context)
+    plot = file.with_suffix(".png")
     models = {model: _best(trials, settings_of(context.config.train, spaces[model])) for model, trials in found.items()}
     settings = nested({key: value for each in models.values() for key, value in each["settings"].items()})
-    file, plot = folder / "tuned.yaml", folder / "tuned.png"
     besides = [each for each in overrides if each.partition("=")[0].split(".")[0].strip() in PLACES]
     words = [each for each in overrides if each not in besides]
     whole = {"extends": str(Path(conf).resolve())} | ({"set": words} if words else {}) | {"train": settings}

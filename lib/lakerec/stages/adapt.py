@@ -26,7 +26,6 @@ from lakerec.columns import Metrics, Splits, Tables
 from lakerec.config import EncoderConfig
 from lakerec.errors import EmptyDataError
 from lakerec.features.pairs import item_pairs
-from lakerec.lake.contracts import CONTRACTS
 from lakerec.language.adapters import FULL
 from lakerec.language.encoder import encoder_fingerprint
 from lakerec.language.files import resolve_model
@@ -35,7 +34,7 @@ from lakerec.language.tokens import load_tokenizer, prompted
 from lakerec.language.vocabulary import vocabulary
 from lakerec.stages import arrays, cold
 from lakerec.stages.adopting import BASE, KEPT, MODEL
-from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.log import event
 from lakerec.stages.statistics import grouped
@@ -59,8 +58,7 @@ def run(context: Context, inputs: Inputs) -> Result:
     job.judge()
     values = {name: float(np.mean([row[-2] for row in job.rows if _is_choice(row, name)])) for name in (BASE_MODEL, ADAPTED)}
     kept = values[ADAPTED] > values[BASE_MODEL]
-    context.lake.append(context.spark.createDataFrame(job.rows, CONTRACTS[Tables.COLD_RETRIEVAL].schema),
-                        Tables.COLD_RETRIEVAL, context.run_id, 1)  # fmt: skip
+    write_own(context, job.rows, Tables.COLD_RETRIEVAL)
     job.forget(kept)
     details = {
         KEPT: str(kept).lower(), MODEL: str(job.output(job.config.seeds[0])), BASE: encoder_fingerprint(job.base),

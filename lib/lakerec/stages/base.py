@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakerec import __version__
+from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.lake.commits import Commit
@@ -48,12 +49,19 @@ class Context:
     progress: Progress
     run_id: str = ""
     """Id of the stage run under way."""
+    again: bool = False
+    """Whether it is done once more, since another run wrote to its tables too."""
     full: bool = False
     """Build everything anew, out of all raw files."""
     base: Row | None = None
     """The stage's last run, where its tables may be built upon: same config and code, tables as it left them."""
     at_rest: frozenset[tuple[Any, ...]] | None = None
     """Raw files (source, then as listed) that nobody writes any more, where somebody watches; None: all count."""
+
+    @property
+    def application(self) -> str:
+        """Of `Lake.append`: what is tried again is written once, and anew where the run is done once more."""
+        return f"{self.run_id}-again" if self.again else self.run_id
 
 
 @dataclass
@@ -188,7 +196,7 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
         event(stage.name, now.last.run_id, "up to date")
         return Outcome(stage.name, True, now.last.run_id, 0.0, now.last.asDict())
     context.run_id = context.lake.author = f"{stage.name}-{uuid.uuid4().hex[:12]}"
-    context.base = None if force else now.base
+    context.base, context.again = None if force else now.base, False
     started, clock = datetime.now(UTC), time.monotonic()
     event(stage.name, context.run_id, "start", why=now.why)
     try:
@@ -197,7 +205,7 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
             result = stage.run(context, now.inputs)
             if not stage.settles_races and (others := _written_by_others(context, stage, now)):
                 event(stage.name, context.run_id, "once more, on all rows: another run wrote too", tables=",".join(others))
-                now, context.base = standing(context, stage), None
+                now, context.base, context.again = standing(context, stage), None, True
                 result = stage.run(context, now.inputs)
             seconds = time.monotonic() - clock
             row = _record(context, stage, now, result, seconds, started, tracked)
@@ -207,6 +215,12 @@ def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:
         context.lake.author = None
     event(stage.name, context.run_id, "done", **{**_figures(row), "seconds": round(seconds, 1)})
     return Outcome(stage.name, False, context.run_id, seconds, row)
+
+
+def write_own(context: Context, rows: list[tuple[Any, ...]], table: str) -> None:
+    """Write the run's rows to a table that keeps those of every run, in place of what the run wrote there before."""
+    frame = context.spark.createDataFrame(rows, CONTRACTS[table].schema)
+    context.lake.overwrite(frame, table, f"{C.RUN_ID} = '{context.run_id}'")
 
 
 def _written_by_others(context: Context, stage: Stage, now: Standing) -> list[str]:

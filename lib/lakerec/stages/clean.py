@@ -71,7 +71,7 @@ def _update(context: Context, fresh: DataFrame) -> None:
     """Bring silver/events and the titles up to date with new rows of bronze/events."""
     lake, names = context.lake, CONTRACTS[Tables.EVENTS].names
     changes = increment.changes(lake.read(Tables.EVENTS), _priced(context, fresh), context.config.clean, names)
-    difference.apply(lake, changes, Tables.EVENTS, context.run_id)
+    difference.apply(lake, changes, Tables.EVENTS, context.application)
     lake.merge(add_titles(lake.read(Tables.ITEM_TITLES), titles_in(fresh)), Tables.ITEM_TITLES)
 
 

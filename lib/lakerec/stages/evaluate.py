@@ -35,7 +35,7 @@ from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
 from lakerec.stages import arrays, engagement
-from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.train import SEEDS
 from lakerec.stages.values import rated_tables
 
@@ -52,10 +52,10 @@ TRAIN_RUN = "train_run"
 
 def run(context: Context, inputs: Inputs) -> Result:
     trained = _train_run(context, inputs)
+    _remove_unfinished(context)
     ids = arrays.item_ids(context, inputs)
     users, holdout = arrays.holdout(context, inputs, Splits.TEST)
     cold = cold_targets(context, inputs, holdout, len(ids))
-    _remove_unfinished(context)
     rows: list[MetricRow] = []
     written = 0
     fitted = _fitted(trained)
@@ -73,7 +73,7 @@ def run(context: Context, inputs: Inputs) -> Result:
             written += _write_lists(context, name, users, ids, items, scores)
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
-    _write_metrics(context, rows)
+    write_own(context, [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model], Tables.METRICS)
     figures = {
         f"{row.model}_{row.metric}{f'_at_{row.k}' if row.k else ''}": row.value
         for row in rows
@@ -175,7 +175,7 @@ def _write_lists(
         part = slice(start, start + at_once)
         frame = _predictions(context, name, users[part], ids, items[part], scores[part])
         rows = context.spark.createDataFrame(frame, CONTRACTS[Tables.PREDICTIONS].schema)
-        context.lake.append(rows, Tables.PREDICTIONS, f"{context.run_id}-{name}", number)
+        context.lake.append(rows, Tables.PREDICTIONS, f"{context.application}-{name}", number)
         written += len(frame)
     return written
 
@@ -195,17 +195,18 @@ def _predictions(
 
 
 def _remove_unfinished(context: Context) -> None:
-    """Rows of earlier finished runs stay, those of a run that was cut short go."""
-    lake = context.lake
-    finished = [row[C.RUN_ID] for row in lake.read(Tables.RUNS).where("stage = 'evaluate'").select(C.RUN_ID).collect()]
+    """Rows of earlier finished runs stay, those of a run that was cut short go.
+
+    A run cannot tell one that was cut short from one under way. So it does this before all that takes time, and the other
+    one, done once more, removes its own rows alone.
+    """
+    lake, gone = context.lake, F.col(C.RUN_ID) == context.run_id
+    if not context.again:
+        runs = lake.read(Tables.RUNS).where("stage = 'evaluate'").select(C.RUN_ID).collect()
+        finished = [row[C.RUN_ID] for row in runs]
+        gone = ~F.col(C.RUN_ID).isin(finished) if finished else F.lit(True)
     for table in (Tables.PREDICTIONS, Tables.METRICS):
-        lake.delete(table, ~F.col(C.RUN_ID).isin(finished) if finished else F.lit(True))
-
-
-def _write_metrics(context: Context, rows: list[MetricRow]) -> None:
-    kept = [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model]
-    metrics = context.spark.createDataFrame(kept, CONTRACTS[Tables.METRICS].schema)
-    context.lake.append(metrics, Tables.METRICS, context.run_id, 1)
+        lake.delete(table, gone)
 
 
 STAGE = Stage(

@@ -73,7 +73,7 @@ def write_difference(context: Context, old: DataFrame, rows: DataFrame, table: s
     """Make these old rows of a table what they should be."""
     contract = CONTRACTS[table]
     changes = difference.difference(old, rows, contract.keys, contract.names)
-    difference.apply(context.lake, changes, table, context.run_id)
+    difference.apply(context.lake, changes, table, context.application)
 
 
 def replace(context: Context, rows: DataFrame, table: str) -> None:

@@ -24,10 +24,9 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.errors import EmptyDataError
 from lakerec.features import people
-from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.segments import Segmentation, nearest, numbered, segment
 from lakerec.stages.adopting import chosen_encoder
-from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
@@ -212,8 +211,7 @@ def _write_segments(context: Context, found: Segmentation, numbers: list[int], b
         own, size = terms.get(number, []), sum(counts.get(number, {}).values())
         name = ", ".join(term for term, *_ in own) or f"segment {number}"
         rows.append((context.run_id, number, name, size, size / max(1, users), own, centre.tolist(), counts.get(number, {})))
-    schema = CONTRACTS[Tables.SEGMENTS].schema
-    context.lake.append(context.spark.createDataFrame(rows, schema), Tables.SEGMENTS, context.run_id, 1)
+    write_own(context, rows, Tables.SEGMENTS)
 
 
 def _terms(portraits: DataFrame) -> dict[int, list[tuple[Any, ...]]]:

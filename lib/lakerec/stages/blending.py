@@ -65,7 +65,7 @@ def mixture(
     """
     if not scores:
         return Mixture({})
-    first = Models.SEQUENCE if Models.SEQUENCE in scores else max(scores, key=values.__getitem__)
+    first = max(scores, key=values.__getitem__)
     weights = fit_weights(scores, holdout, first)
     judge = CrossFit(scores, holdout, first)
     found = Mixture(weights, tailored(judge, weights, divisions, config.slice_users), value=float(judge.common.mean()))

@@ -63,7 +63,11 @@ def abandoned() -> list[Path]:
 def _lock(folder: Path) -> int:
     """Take the folder's lock; the number of the open file, which holds it."""
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.descent import descend
-from lakerec.models.items import Items, longer, looked_up, put_with, text_dims, weights_with
+from lakerec.models.items import HasItems, Items, longer, looked_up, put_with, text_dims, weights_with
 from lakerec.models.windows import windows
 
 CELLS_AT_ONCE = 4_000_000
@@ -61,7 +61,7 @@ class AttentionRecipe:
     weight_decay: float
 
 
-class AttentionNetwork(nn.Module):
+class AttentionNetwork(HasItems):
     """Scores of items after events of histories."""
 
     def __init__(self, num_items: int, text_dims: int, recipe: AttentionRecipe) -> None:
@@ -191,11 +191,11 @@ class Attention:
         """See `lakerec.models.newcomers`."""
         basis = self.network.items.basis
         assert basis is not None, "it reads texts"
-        weights = weights_with(self.network, self.network.items)
+        weights = weights_with(self.network)
         return self._of(self.recipe, self.seed, longer(weights, basis.apply(vectors), {}))
 
     def save(self, folder: Path) -> None:
-        weights = weights_with(self.network, self.network.items)
+        weights = weights_with(self.network)
         storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed)
 
     @classmethod
@@ -208,5 +208,5 @@ class Attention:
         model = cls(recipe, seed)
         num_items, width = weights["items.text"].shape
         model.network = AttentionNetwork(num_items, width, recipe)
-        put_with(model.network, model.network.items, weights)
+        put_with(model.network, weights)
         return model

@@ -244,11 +244,11 @@ class Behaviour:
         basis = self.network.items.basis
         assert basis is not None, "it reads texts"
         more = {"item_facts": np.tile(np.array(self.nobodys), (len(vectors), 1)), "item_shifts": np.zeros(len(vectors))}
-        weights = longer(weights_with(self.network, self.network.items), basis.apply(vectors), more)
+        weights = longer(weights_with(self.network), basis.apply(vectors), more)
         return self._of(self.recipe, self.seed, self.nobodys, weights)
 
     def save(self, folder: Path) -> None:
-        weights = weights_with(self.network, self.network.items)
+        weights = weights_with(self.network)
         storage.save(folder, self.name, weights, recipe=asdict(self.recipe), seed=self.seed, nobodys=self.nobodys)
 
     @classmethod
@@ -263,7 +263,7 @@ class Behaviour:
         model.nobodys = nobodys
         num_items, width = weights["items.text"].shape
         model.network = model._network(num_items, width)
-        put_with(model.network, model.network.items, weights)
+        put_with(model.network, weights)
         return model
 
 

@@ -54,14 +54,20 @@ class Items(nn.Module):
         return own if self.project is None else own + self.project(self.text)
 
 
-def weights_with(network: nn.Module, items: Items) -> dict[str, np.ndarray]:
-    """Weights of a network that has the table as `items`, and what brought its texts down."""
-    return storage.weights_of(network) | arrays_of(items.basis)
+class HasItems(nn.Module):
+    """A network that has the table as `items`."""
+
+    items: Items
 
 
-def put_with(network: nn.Module, items: Items, weights: dict[str, np.ndarray]) -> None:
+def weights_with(network: HasItems) -> dict[str, np.ndarray]:
+    """Its weights, and what brought the items' texts down."""
+    return storage.weights_of(network) | arrays_of(network.items.basis)
+
+
+def put_with(network: HasItems, weights: dict[str, np.ndarray]) -> None:
     """The inverse: network and table take over all of them."""
-    items.basis = Basis.from_arrays(weights)
+    network.items.basis = Basis.from_arrays(weights)
     storage.put_into(network, weights)
 
 

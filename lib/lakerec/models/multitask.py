@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lakerec.models.items import Items, looked_up
+from lakerec.models.items import HasItems, Items, looked_up
 from lakerec.models.moments import ITEM_FACTS, USER_FACTS
 
 
-class MultiTaskNetwork(nn.Module):
+class MultiTaskNetwork(HasItems):
     """Both heads, and what the model has to know of the items at the end of its training data."""
 
     item_facts: Tensor

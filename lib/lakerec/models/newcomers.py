@@ -75,9 +75,9 @@ class Unmet:
 
     def score(self, histories: Histories) -> np.ndarray:
         known = self.model.score(histories.only(np.arange(self.num_items), self.num_items + self.more))
-        lowest = known.min(axis=1, initial=0.0 if not known.shape[1] else np.inf) if self.name in LOWEST else 0.0
-        new = np.zeros((len(known), self.more), dtype=np.float32) + np.reshape(lowest, (-1, 1))
-        return np.concatenate([known, new.astype(np.float32)], axis=1)
+        nothing = np.zeros((len(known), 1), dtype=np.float32)
+        own = known.min(axis=1, keepdims=True) if self.name in LOWEST else nothing
+        return np.concatenate([known, np.repeat(own, self.more, axis=1)], axis=1)
 
     def save(self, folder: Path) -> None:
         """Not here: it is made anew for each catalogue."""

@@ -116,9 +116,10 @@ class TwoTower:
         Raises:
             TrainingError: it ended with weights that are not finite.
         """
-        vectors = data.item_vectors
-        self.basis = None if vectors is None else Basis.of(vectors, TEXT_DIMS)
-        text = None if vectors is None or self.basis is None else self.basis.apply(vectors)
+        self.basis = text = None
+        if data.item_vectors is not None:
+            self.basis = Basis.of(data.item_vectors, TEXT_DIMS)
+            text = self.basis.apply(data.item_vectors)
         pairs = Pairs.of(data, self.recipe.half_life_days)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

@@ -34,8 +34,10 @@ def run(context: Context, inputs: Inputs) -> Result:
     users, ids = arrays.known_until(context, inputs, Splits.TEST), arrays.item_ids(context, inputs)
     vectors = arrays.item_vectors(context, inputs, len(ids))
     model, its_ids = gate.registered(context.tracker, name, version)
-    if gate.tags_of(context.tracker, name, version).get(starting.ENCODER) == starting.encoder_of(context, inputs):
-        model, its_ids = with_newcomers(model, its_ids, ids, vectors)
+    if set(ids) - set(its_ids):  # else neither MLflow nor the lake need be asked
+        encoder = gate.tags_of(context.tracker, name, version).get(starting.ENCODER)
+        if encoder == starting.encoder_of(context, inputs):
+            model, its_ids = with_newcomers(model, its_ids, ids, vectors)
     waiting = len(set(ids) - set(its_ids))
     event("recommend", context.run_id, f"{name}/{version}", items=len(its_ids), waiting=waiting)
     back = arrays.renumbering(its_ids, ids)

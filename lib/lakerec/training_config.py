@@ -53,7 +53,7 @@ class TwoTowerConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1, description="of the means")
     unmet: float = Field(0.2, ge=0, lt=1, description="share of a step's items placed by their text alone")
     temperature: float = Field(0.2, gt=0, description="what cosines are divided by")
-    half_life_days: float = Field(30.0, ge=0, description="days after which an event is drawn half as often; 0: never")
+    half_life_days: float = Field(0.0, ge=0, description="days after which an event is drawn half as often; 0: never")
     gap: int = Field(
         9, ge=0, description="events right before the wanted one that a history lacks, at most, of half of them; drawn"
     )

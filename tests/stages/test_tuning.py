@@ -59,7 +59,7 @@ def test_settings_of_sections_are_tuned_and_values_of_events_are_known_to_trials
     seen = []
     fit = Behaviour.fit
     monkeypatch.setattr(Behaviour, "fit", lambda self, data: (seen.append(data.values), fit(self, data)))
-    space = "tune.space={behaviour.negatives: [4], two_tower.dims: [8], two_tower.half_life_days: [0]}"
+    space = "tune.space={behaviour.negatives: [4], two_tower.dims: [8], two_tower.half_life_days: [7]}"
     short = ("train.behaviour.epochs=1", "train.two_tower.epochs=2", "train.behaviour.rated=[purchase]")
     result = tune(conf, space, *short, "tune.trials=2", "tune.models=[two_tower, behaviour]")
     assert len(seen) == 2 and all(values is not None and (values == 1).all() for values in seen)
@@ -67,7 +67,7 @@ def test_settings_of_sections_are_tuned_and_values_of_events_are_known_to_trials
     towers, behaviour = result["models"]["two_tower"]["settings"], result["models"]["behaviour"]["settings"]
     assert tuned.behaviour.negatives == behaviour["behaviour.negatives"] in (4, 8)
     assert tuned.two_tower.dims == towers["two_tower.dims"] in (8, 64)
-    assert tuned.two_tower.half_life_days == towers["two_tower.half_life_days"] in (0, 30)
+    assert tuned.two_tower.half_life_days == towers["two_tower.half_life_days"] in (0, 7)
     again = tune(conf, space, *short, "train.two_tower.gap=3", "tune.trials=1", "tune.models=[two_tower]")
     assert again["models"]["two_tower"]["trials"] == 1, "another gap is another study"
 

@@ -35,7 +35,10 @@ def test_verbs_are_the_stages_in_pipeline_order():
     [
         (["ingest"], "Missing option '--conf'"),
         (["ingets"], "No such command 'ingets'"),
+        (["ingets"], "see `lakerec --help`"),
         (["run", "--conf", "nowhere.yaml"], "config file not found: nowhere.yaml"),
+        (["run", "--conf", str(ROOT)], f"config file is a folder, not a file: {ROOT}"),
+        (["ingest", "--conf", "{demo}", "--through", "report"], "--through needs --follow"),
         (["run", "--conf", "{demo}", "--set", "train.epoch=1"], "unknown key `train.epoch`; did you mean `epochs`?"),
     ],
 )

@@ -36,7 +36,9 @@ Conf = Annotated[str, typer.Option("--conf", "-c", help="Config file (YAML).")]
 Set = Annotated[list[str] | None, typer.Option("--set", "-s", help="Override: key.path=value. May be repeated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even what is up to date, each stage on all its rows.")]
-Full = Annotated[bool, typer.Option("--full", help="Read all raw files again and build everything anew.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Build it anew, whatever was built before; ingest reads all raw files again.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")]
 
 INTERRUPTED = 130
@@ -47,6 +49,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Recommendations from your own lakehouse: raw logs in, Delta tables, language-model vectors, trained models out.",
@@ -77,17 +80,21 @@ def ingest(
     conf: Conf, set_: Set = None, as_json: AsJson = False, force: Force = False, full: Full = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped: read new files as they come.")] = False,
     every: Annotated[float, typer.Option("--every", min=1, help="With --follow: seconds between two looks.")] = 30,
-    through: Annotated[str, typer.Option("--through", help="With --follow: run the stages up to this one.")] = "ingest",
+    through: Annotated[
+        str | None, typer.Option("--through", help="With --follow: run the stages up to this one.", show_default="ingest")
+    ] = None,
 ) -> None:  # fmt: skip
     if not follow:
+        if through is not None:
+            raise typer.BadParameter("--through needs --follow: `lakerec run` runs every stage once")
         _run_stages(["ingest"], load_config(conf, set_ or ()), as_json, force, full)
         return
     if force or full:
         raise typer.BadParameter("--follow reads what is new: run without it once for --force or --full")
-    if through not in STAGES:
-        raise typer.BadParameter(f"--through: no stage `{through}`{nearest(through, STAGES)}")
-    names = list(STAGES)
-    _follow(names[: names.index(through) + 1], load_config(conf, set_ or ()), as_json, every)
+    last, names = through or "ingest", list(STAGES)
+    if last not in STAGES:
+        raise typer.BadParameter(f"--through: no stage `{last}`{nearest(last, STAGES)}")
+    _follow(names[: names.index(last) + 1], load_config(conf, set_ or ()), as_json, every)
 
 
 for _name in STAGES:
@@ -191,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=words, prog_name="lakerec", standalone_mode=False)
     except UsageError as error:
-        _fail(error.format_message(), 2, words)
+        _fail(f"{error.format_message().rstrip('.')}; see `lakerec --help`", 2, words)
     except LakerecError as error:
         _fail(str(error), error.exit_code, words)
     except (KeyboardInterrupt, typer.Abort):

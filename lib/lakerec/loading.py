@@ -68,7 +68,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` goes in a circle")
     if not path.is_file():
-        raise ConfigError(f"config file not found: {path} (working directory: {Path.cwd()})")
+        what = "is a folder, not a file" if path.is_dir() else "not found"
+        raise ConfigError(f"config file {what}: {path} (working directory: {Path.cwd()})")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -130,7 +131,8 @@ def _explain(error: ValidationError) -> str:
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
-        return f"unknown key `{path}`{nearest(str(first['loc'][-1]), known)}; allowed: {', '.join(known)}{more}"
+        meant = nearest(str(first["loc"][-1]), known) or f"; allowed: {', '.join(known)}"
+        return f"unknown key `{path}`{meant}{more}"
     if first["type"] == "missing":
         return f"`{path}` is missing{more}"
     found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"

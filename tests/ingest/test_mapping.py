@@ -265,6 +265,8 @@ def test_names_near_ours_are_slips_and_others_are_the_users_own():
     for slip, name in (("itme_id", "item_id"), ("user", "user_id"), ("event_tme", "event_time"), ("titel", "title")):
         with pytest.raises(ConfigError, match=rf"source\.events\.columns: unknown name `{slip}`; did you mean `{name}`\?"):
             check_names(source("f", columns={slip: "a"}), "events")
+    with pytest.raises(ConfigError, match=r"unknown name `userid`; did you mean `user_id`\?"):
+        check_names(source("f", columns={"user_id": "customer", "userid": "customer"}), "events")
     with pytest.raises(ConfigError, match=r"source\.items\.defaults: unknown name `category`; did you mean `categories`\?"):
         check_names(source("f", columns={}, defaults={"category": "tea"}), "items")
 

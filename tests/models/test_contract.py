@@ -9,6 +9,7 @@ from lakerec.columns import Models
 from lakerec.models import catalog, storage
 from lakerec.models.blend import Blend
 from lakerec.models.data import DAY, Histories, TrainingData
+from lakerec.models.descent import watched
 from lakerec.models.newcomers import LOWEST, extended
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.topk import recommend
@@ -25,6 +26,7 @@ CROWD = 0.3
 """Share of users whose group is the first one; popularity knows no more than that."""
 CHANCE = K / (ITEMS - MET)
 READ_TEXT = (Models.CONTENT, Models.TWO_TOWER, Models.SEQUENCE, Models.ATTENTION, Models.BEHAVIOUR, Models.BLEND)
+BY_STEPS = (Models.TWO_TOWER, Models.MULT_VAE, Models.ATTENTION, Models.BEHAVIOUR)
 BASELINES = (Models.POPULAR, Models.RECENT_POPULAR)
 FLOOR = {name: 2.5 * CHANCE if name in BASELINES else 0.75 * STAYS for name in Models.ALL}
 """Least share of people never seen whose next item is among the first K."""
@@ -159,8 +161,12 @@ def test_new_items_join_by_their_text_and_what_is_known_stays(name, model, tmp_p
         )
 
 
-def test_the_same_seed_gives_the_same_scores(name, model, spark_session, tmp_path):
-    np.testing.assert_allclose(fit(name, spark_session, tmp_path).score(ASKED), model.score(ASKED), rtol=1e-5, atol=1e-6)
+def test_the_same_seed_gives_the_same_scores_and_a_fit_by_steps_tells_each(name, model, spark_session, tmp_path):
+    told = []
+    with watched(lambda done, steps: told.append((done, steps))):
+        again = fit(name, spark_session, tmp_path)
+    np.testing.assert_allclose(again.score(ASKED), model.score(ASKED), rtol=1e-5, atol=1e-6)
+    assert told == [(number + 1, len(told)) for number in range(len(told))] and bool(told) == (name in BY_STEPS)
 
 
 def test_lists_hold_what_the_user_has_not_met(model):

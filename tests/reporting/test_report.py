@@ -52,7 +52,7 @@ def test_single_events_and_smaller_models_have_tables_where_they_were_measured(t
     single = [metric("behaviour", Metrics.AUC, 0.875)]
     text = text_of(render(made(metrics=rows + others, single=single, asked_for=True), tmp_path / "report.html").read_text())
     assert "behaviour AUC: an item that was taken is above one drawn at random 0.8750 0.8650–0.8850" in text
-    assert "items in int8, a quarter 0.1900 5.0 %" in text and "distilled into a smaller network 0.1700 15.0 %" in text
+    assert "items in int8, a quarter 0.1900 -5.0 %" in text and "distilled into a smaller network 0.1700 -15.0 %" in text
     assert "blend , asked for by promote.model, reaches" in text
 
 
@@ -60,7 +60,7 @@ def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_
     assert "most popular items" not in page
     rows = made().metrics + [metric("popular", name, 0.05) for name in Metrics.ALL]
     text = " ".join(render(made(metrics=rows), tmp_path / "report.html").read_text().split())
-    assert "That is 2.4 × what a list of the most popular items reaches (0.0500)." in text
+    assert "A list of the most popular items reaches 0.0500: blend is 2.4 × as good. 6 of the 50 test users find" in text
     alone = render(made(metrics=rows, chosen="popular"), tmp_path / "report.html").read_text()
     assert "most popular items" not in alone
 

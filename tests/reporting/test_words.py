@@ -38,7 +38,7 @@ def test_each_measure_of_drift_by_hand():
     )
     assert plain(changes(counts)) == [
         ("event types", "view 50.0 %", "view 75.0 %", "PSI 0.274 (chance: 0.008)", "shifted"),
-        ("hours of the day (UTC)", "busiest 9:00", "busiest 9:00", "PSI 0.040 (chance: 0.008)", "stable"),
+        ("hours of the day (UTC)", "busiest 9:00, 50.0 %", "busiest 9:00, 60.0 %", "PSI 0.040 (chance: 0.008)", "stable"),
         ("values, by tenths", "median 1", "median 1", "PSI < 0.001 (chance: 0.008)", "stable"),
         ("values, largest gap", "median 1", "median 1", "KS 0.150 (p: < 0.001)", "moderate"),
         ("popular and rare items", "head 50.0 %", "head 85.7 %", "PSI 0.638 (chance: 0.009)", "shifted"),

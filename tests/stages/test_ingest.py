@@ -278,6 +278,8 @@ def test_a_mistaken_mapping_is_named_before_anything_is_written(tmp_path, shop, 
     ) as raised:
         run(config(tmp_path, "source.events.time_format=yyyy-MM-ddTHH:mm"))
     assert len(str(raised.value).splitlines()) == 1
+    with pytest.raises(InputError, match=r"source\.events\.path: .*day-1\.csv cannot be read: .*is not a Parquet file"):
+        run(config(tmp_path, "source.events.format=parquet"))
     assert not (tmp_path / "lake" / "bronze").exists()
 
 

@@ -249,6 +249,22 @@ def test_a_plan_writes_nothing_and_knows_no_texts_before_there_are_any(spark, tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "table", "first"),
+    [
+        ("adapt", "gold/item_text", "featurize"),
+        ("embed", "gold/item_text", "featurize"),
+        ("train", "gold/sequences", "featurize"),
+    ],
+)
+def test_a_stage_whose_tables_are_not_there_is_refused_before_anything_is_made(spark, tmp_path, name, table, first):
+    said = f"{name}: {table} is not there yet: run `lakerec {first}` first, and see lake.root"
+    opened = pipeline.opened(shop.config(tmp_path, "adapt.objectives={pairs: 1.0}"))
+    with opened as context, pytest.raises(InputError, match=said):
+        pipeline.run(context, (name,))
+    assert not (tmp_path / "lake").exists() and not list(tmp_path.glob("*.db"))
+
+
 def test_what_follows_a_forced_run_is_due_and_seeds_are_those_that_were_trained(spark, tmp_path):
     stages = ("ingest", "clean", "featurize", "embed", "train", "evaluate")
     config = shop.config(tmp_path, "train.models=[popular, sequence]", "train.epochs=1", "train.seeds=[3, 5]")

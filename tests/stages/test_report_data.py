@@ -161,7 +161,7 @@ def test_the_last_batch_is_compared_with_all_before_it(context):
     nbsp = "\N{NO-BREAK SPACE}%"
     assert said == {
         "event types": (f"view 87.5{nbsp}", f"view 0{nbsp}"),
-        "hours of the day (UTC)": ("busiest 10:00", "busiest 10:00"),
+        "hours of the day (UTC)": (f"busiest 10:00, 75.0{nbsp}", f"busiest 10:00, 50.0{nbsp}"),
         "values, by tenths": ("median 1", "median 1"),
         "values, largest gap": ("median 1", "median 1"),
         "popular and rare items": (f"head 50.0{nbsp}", f"head 100{nbsp}"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from lakerec.columns import Tables
+from lakerec.errors import InputError
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.stages import pipeline
 from lakerec.stages.base import last_runs
@@ -74,6 +75,11 @@ def test_a_dry_run_changes_nothing_and_then_it_is_done(shopped, capsys, monkeypa
     print_upkeep(done)
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80 and "gold/item_index" in printed
+
+
+def test_a_lake_without_tables_is_the_users_mistake(spark, tmp_path):
+    with pytest.raises(InputError, match="the lake has no table yet: run `lakerec run` first, and see lake.root"):
+        maintain(shop.config(tmp_path))
 
 
 def test_bytes_for_people():

@@ -155,8 +155,11 @@ def grouped_by_schema(
 
 
 def _said(error: Exception) -> str:
-    """What Spark says against a file, in one line."""
-    line = str(error).splitlines()[0]
+    """What Spark says against a file, in one line: of an error within Java, what it was caused by."""
+    inner = getattr(error, "java_exception", None)
+    while inner is not None and inner.getCause() is not None:
+        inner = inner.getCause()
+    line = (str(error) if inner is None else str(inner.getMessage() or inner)).splitlines()[0]
     if "data source: avro" not in line:
         return line
     return f"Spark was started without its module for avro: set spark.conf `spark.jars.packages: {AVRO}`"

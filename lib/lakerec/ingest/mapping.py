@@ -120,15 +120,18 @@ def map_users(raw: DataFrame, table: SourceTable) -> DataFrame:
 
 
 def check_names(table: SourceTable, source: str) -> None:
-    """A key near a name of ours that nothing else covers is a slip; any other stays, as context or attribute.
+    """A key near a name of ours that nothing else covers, or that has its column, is a slip; others stay, as context or
+    attribute.
 
     Raises:
         ConfigError: one is near; the message has the name.
     """
     names = Sources.NAMES[source]
-    free = [name for name in names if name not in {*table.columns, *table.defaults, *table.computed}]
+    covered = {*table.columns, *table.defaults, *table.computed}
     for section, keys in (("columns", table.columns), ("defaults", table.defaults), ("derive", table.derive)):
         for key in keys:
+            same = table.columns.get(key)
+            free = [name for name in names if name not in covered or (same and table.columns.get(name) == same)]
             if key not in names and (hint := nearest(key, free, NEAR)):
                 raise ConfigError(f"source.{source}.{section}: unknown name `{key}`{hint}")
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from lakerec.models import storage
 from lakerec.models.data import Histories, TrainingData
-from lakerec.models.descent import check_finite
+from lakerec.models.descent import check_finite, counted
 
 CELLS_AT_ONCE = 8_000_000
 """Users × items that scoring holds densely: 32 MB."""
@@ -91,7 +91,7 @@ class MultVae:
             torch.manual_seed(self.seed)
             self.network = VaeNetwork(data.num_items, recipe).train()
             optimizer = torch.optim.Adam(self.network.parameters(), recipe.learning_rate, fused=True)
-            for step, rows in enumerate(self._batches(met.shape[0])):
+            for step, rows in enumerate(counted(self._batches(met.shape[0]), steps)):
                 beta = recipe.kl_weight * min(1.0, step / (ANNEALING * steps))
                 loss = self._loss(_dense(met[rows]), beta)
                 optimizer.zero_grad()

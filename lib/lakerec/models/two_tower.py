@@ -18,7 +18,7 @@ import torch
 from lakerec.models import storage
 from lakerec.models.basis import Basis, arrays_of
 from lakerec.models.data import DAY, Histories, TrainingData
-from lakerec.models.descent import check_finite
+from lakerec.models.descent import check_finite, counted
 from lakerec.models.items import TEXT_DIMS
 from lakerec.models.towers import Towers, item_statistics, mixed_loss
 
@@ -142,7 +142,7 @@ class TwoTower:
         wanted = torch.from_numpy(pairs.histories.items[pairs.events].astype(np.int64))
         shares = torch.bincount(wanted, torch.from_numpy(pairs.shares), minlength=num_items).float()
         total = recipe.epochs * -(-min(recipe.pairs, len(pairs.events)) // recipe.batch_size)
-        for step, (events, rng) in enumerate(self._batches(pairs)):
+        for step, (events, rng) in enumerate(counted(self._batches(pairs), total)):
             for optimizer in optimizers:
                 optimizer.param_groups[0]["lr"] = recipe.learning_rate * _rate(step, total)
                 optimizer.zero_grad()

@@ -128,7 +128,7 @@ def _hours(counts: Counts) -> Change | None:
     if len(counts.hours) < 2:
         return None
     hours, table = list(counts.hours), _columns(counts.hours)
-    was, now = (f"busiest {hours[int(part.argmax())]}:00" for part in table)
+    was, now = (f"busiest {hours[int(part.argmax())]}:00, {_share(part.max(), part.sum())}" for part in table)
     return _psi("hours of the day (UTC)", was, now, table)
 
 

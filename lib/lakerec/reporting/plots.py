@@ -11,6 +11,8 @@ import numpy as np
 
 LONG = 18
 """Characters of a name that a plot shows."""
+WIDE = 34
+"""The same where two names share a line."""
 INK = "#010203"
 """Stands for the text colour in matplotlib; becomes `currentColor` in the SVG."""
 WIDTH = 5.6
@@ -34,8 +36,8 @@ def figure_of(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def short(name: str) -> str:
-    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
+def short(name: str, most: int = LONG) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def svg_of(figure: Any) -> str:
@@ -106,12 +108,16 @@ def plane_map(points: np.ndarray, groups: Sequence[str]) -> str:
     if rest.any():
         axes.scatter(points[rest, 0], points[rest, 1], s=5, color=FAINT, alpha=0.35, label="other")
     for name, color in zip(shown, palette, strict=False):
-        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=short(name))
+        words = short(name, WIDE)
+        axes.scatter(points[of == name, 0], points[of == name, 1], s=9, color=color, alpha=0.75, label=words)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     if shown:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=10, ncols=3, handletextpad=0.2)
+        columns = 3 if max(map(len, shown)) <= LONG else 2
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=10, ncols=columns, handletextpad=0.2
+        )
     return svg_of(figure)
 
 

@@ -14,7 +14,7 @@ from lakerec.columns import Metrics, Models
 from lakerec.reporting import plots
 from lakerec.reporting.data_page import FEW, DataPage
 from lakerec.reporting.data_plots import plots_of
-from lakerec.reporting.words import BOT_WORDS, DISTILLED, SINGLE, SLICES, TABLES, UNITS, minutes, number, share
+from lakerec.reporting.words import BOT_WORDS, DISTILLED, FEW_USERS, SINGLE, SLICES, TABLES, UNITS, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
 TITLES = {
@@ -90,7 +90,7 @@ def render(data: ReportData, path: Path) -> Path:
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
-        seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW,
+        seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW, few_users=FEW_USERS,
         bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
@@ -109,14 +109,14 @@ def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any
 
 
 def _tables(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """NDCG of the sequence model as it is and made smaller, and the share of the first that is lost."""
+    """NDCG of the sequence model as it is and made smaller, and by what share it differs from the first."""
     ndcg = {(row["model"], row["slice"]): row["value"] for row in metrics if row["metric"] == Metrics.NDCG}
     ways = {(Models.SEQUENCE, name): words for name, words in TABLES.items()} | {(Models.DISTILLED, "all"): DISTILLED}
     found = {words: ndcg[way] for way, words in ways.items() if way in ndcg}
     whole = ndcg.get((Models.SEQUENCE, "all"))
     if not whole or len(found) < 2:
         return []
-    return [{"name": words, "value": value, "lost": 1 - value / whole} for words, value in found.items()]
+    return [{"name": words, "value": value, "change": value / whole - 1} for words, value in found.items()]
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -30,6 +30,10 @@ UNITS = {
 """What a stage counts, in and out; rows where not named."""
 
 
+FEW_USERS = 100
+"""Test users below which a figure of theirs says little."""
+
+
 def number(value: int) -> str:
     """With commas.
 

@@ -228,6 +228,7 @@ STAGE = Stage(
     run=run,
     summary="tune the encoder on this catalogue; kept only where it finds cold items better",
     reads=(Tables.ITEM_TEXT, Tables.ITEM_INDEX, Tables.INTERACTIONS, Tables.SEQUENCES),
+    needs=(Tables.ITEM_TEXT, Tables.SEQUENCES),
     writes=(Tables.COLD_RETRIEVAL,),
     sections=("adapt", "encoder"),
     makes="folder",

@@ -88,6 +88,8 @@ class Stage:
     run: Callable[[Context, Inputs], Result]
     summary: str
     reads: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Those of them without which it has nothing to do."""
     asks_for: Callable[[Config], tuple[str, ...]] | None = None
     """Tables that it reads as well where the config wants what is made of them."""
     writes: tuple[str, ...] = ()

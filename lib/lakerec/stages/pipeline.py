@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lakerec.config import Config
+from lakerec.errors import InputError
 from lakerec.ingest.paths import lies_nothing, nothing_found
 from lakerec.lake.platform import on_databricks
 from lakerec.lake.session import runs_here
@@ -110,12 +111,27 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
 
 
 def run(context: Context, names: Sequence[str], force: bool = False) -> list[Outcome]:
-    """Run the named stages in pipeline order, under one parent run in MLflow."""
+    """Run the named stages in pipeline order, under one parent run in MLflow.
+
+    Raises:
+        InputError: a stage has nothing to do, since one before it, which is not named, never ran.
+    """
     ordered = [each for each in _wanted(context.config) if each.name in names]
+    _check_needed(context, ordered)
     for name in set(names) - {each.name for each in ordered}:
         event(name, "-", "is off in the config")
     with context.tracker.pipeline("+".join(names) if len(names) < len(ORDER) else "pipeline"):
         return [run_stage(context, each, force) for each in ordered]
+
+
+def _check_needed(context: Context, ordered: Sequence[Stage]) -> None:
+    made: set[str] = set()
+    for each in ordered:
+        for table in each.needs:
+            if table not in made and not context.lake.exists(table):
+                maker = next(name for name in ORDER if table in stage(name).writes)
+                raise InputError(f"{each.name}: {table} is not there yet: run `lakerec {maker}` first, and see lake.root")
+        made |= set(each.writes)
 
 
 def plan(context: Context) -> list[tuple[Stage, Standing]]:

@@ -41,8 +41,9 @@ def people(context: Context, run: dict[str, Any]) -> People:
     found = context.lake.read(Tables.SEGMENTS).where(F.col(C.RUN_ID) == run["run_id"]).orderBy(F.desc(C.USERS)).collect()
     names = {row[C.SEGMENT]: row["name"] for row in found}
     points, groups = _map(context, names)
+    first = all(set(row["came_from"]) <= {-1} for row in found)
     return People(
-        segments=[{**row.asDict(recursive=True), "came_from": _came(row["came_from"])} for row in found],
+        segments=[{**row.asDict(recursive=True), "came_from": "–" if first else _came(row["came_from"])} for row in found],
         candidates=json.loads(run["details"][CANDIDATES]),
         portraits=_portraits(context),
         points=points,

@@ -19,13 +19,14 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Metrics, Tables
 from lakerec.registry.tracking import SQLITE
 from lakerec.reporting.report import COLUMNS, TITLES, table_of
+from lakerec.reporting.words import FEW_USERS
 from lakerec.stages.base import Context, Outcome, last_run
 from lakerec.stages.examples import examples
 from lakerec.stages.report import report_path
 
 SHORT = {Metrics.PRECISION: "prec", Metrics.COVERAGE: "cover"}
 FIGURES = ("rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
-WORDS = ("rows in", "kept", "refused", "repeats")
+WORDS = ("in", "out", "refused", "repeats")
 
 
 def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def summarize(context: Context, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     if "report" in names:
         result["report"] = str(report_path(context))
     result["mlflow"] = _how_to_open(context.config.tracking.uri)
+    result["mlflow_runs"] = f"#/experiments/{context.tracker.experiment_id}/runs"
     return result
 
 
@@ -77,8 +79,13 @@ def print_summary(result: dict[str, Any]) -> None:
     """Print it for people; fits 80 columns."""
     console = Console(highlight=False)
     console.print(_stage_table(result["stages"]) if result["stages"] else "Nothing was run: the config has that stage off.")
+    if any(stage["rows_quarantined"] for stage in result["stages"]):
+        console.print(Text("Refused rows are in bronze/quarantine, each with its reason; the report counts them."))
     if "metrics" in result:
         console.print(_metric_table(result["metrics"], result["k"]))
+        users = max((row["n"] for row in result["metrics"]), default=0)
+        if 0 < users < FEW_USERS:
+            console.print(Text(f"{users} test users tell little: read the intervals, not the order of the models."))
     if result.get("example"):
         _print_example(console, result["example"])
     if "report" in result:
@@ -87,13 +94,14 @@ def print_summary(result: dict[str, Any]) -> None:
         console.print(Text(f"Gate    {result['promotion']}"))
     console.print(Text(f"MLflow  {result['mlflow']}"), soft_wrap=True)
     if " ui " in result["mlflow"]:
-        console.print(Text("        then open http://127.0.0.1:5000"))
+        console.print(Text(f"        then open http://127.0.0.1:5000/{result['mlflow_runs']}"))
 
 
 def print_line(result: dict[str, Any]) -> None:
     """Print one line of what arrived, and what else ran."""
     first, *others = result["stages"]
-    words = ", ".join(f"{first[name]:,} {word}" for name, word in zip(FIGURES, WORDS, strict=True))
+    said = zip(FIGURES, ("rows in", "kept", "refused", "repeats"), strict=True)
+    words = ", ".join(f"{first[name]:,} {word}" for name, word in said)
     took = ", ".join(f"{stage['stage']} {stage['seconds']:.1f} s" for stage in (first, *others) if not stage["skipped"])
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {words}; {took}", flush=True)  # noqa: T201
 
@@ -141,7 +149,7 @@ def _short(value: float, digits: int) -> str:
 
 
 def _print_example(console: Console, example: dict[str, Any]) -> None:
-    console.print(Text(f"\nFor user {example['user']}, who last met {', '.join(example['history'][:3])}:"))
+    console.print(Text(f"\nFor user {example['user']}, who last met {' · '.join(example['history'][:3])}:"))
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(justify="right")
     table.add_column(max_width=30)

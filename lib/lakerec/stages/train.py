@@ -34,6 +34,7 @@ from lakerec.lake.scratch import held, holding
 from lakerec.models.blend import standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of, small_shape_of
 from lakerec.models.data import Holdout, TrainingData
+from lakerec.models.descent import watched
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays, blending, starting
@@ -196,6 +197,10 @@ class Job:
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
         self.context.progress.update(name, len(self.values), len(self.config.models))
+        with watched(lambda done, steps: self.context.progress.update(f"{name}, step", done, steps)):
+            self._fit_simple(name)
+
+    def _fit_simple(self, name: str) -> None:
         best = self._chosen(name)
         self.settings |= {f"{name}.{key.removeprefix(f'{name}.')}": best.at(key) for key in CHOSEN.get(name, ())}
         self._fitted(name, self.both, best).save(self.folder / name)
@@ -313,6 +318,7 @@ STAGE = Stage(
     run=run,
     summary="fit on train, choose on valid, refit for the test",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS),
+    needs=(Tables.SEQUENCES, Tables.ITEM_INDEX),
     asks_for=rated_tables,
     sections=("train",),
     makes="folder",

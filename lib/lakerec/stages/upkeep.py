@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lakerec.config import Config
-from lakerec.errors import ConfigError
+from lakerec.errors import ConfigError, InputError
 from lakerec.lake import scratch
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
@@ -33,8 +33,14 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def maintain(config: Config, dry_run: bool = False) -> dict[str, Any]:
-    """One entry a table, the tables without a contract, and the folders that killed runs left."""
+    """One entry a table, the tables without a contract, and the folders that killed runs left.
+
+    Raises:
+        InputError: the lake has no table.
+    """
     with pipeline.opened(config) as context:
+        if not any(context.lake.exists(table) for table in CONTRACTS):
+            raise InputError("the lake has no table yet: run `lakerec run` first, and see lake.root")
         pins = pinned(context.lake)
         tables = [
             asdict(keep_up(context.lake, table, config.lake.retention_days, pins.get(table, ()), dry_run))

@@ -51,6 +51,11 @@ def test_a_users_mistake_is_one_line_and_exit_2(capsys, words, message):
     assert out == ""
 
 
+def test_without_a_verb_there_is_help_and_nothing_else(capsys):
+    code, out, err = call(capsys)
+    assert "Usage: lakerec" in out + err and "error:" not in out + err and code == 2
+
+
 def test_json_reports_a_mistake_as_an_object(capsys):
     code, out, _ = call(capsys, "run", "--conf", "nowhere.yaml", "--json")
     assert code == 2

@@ -91,7 +91,7 @@ def ingest(
         return
     if force or full:
         raise typer.BadParameter("--follow reads what is new: run without it once for --force or --full")
-    last, names = through or "ingest", list(STAGES)
+    last, names = "ingest" if through is None else through, list(STAGES)
     if last not in STAGES:
         raise typer.BadParameter(f"--through: no stage `{last}`{nearest(last, STAGES)}")
     _follow(names[: names.index(last) + 1], load_config(conf, set_ or ()), as_json, every)
@@ -198,7 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=words, prog_name="lakerec", standalone_mode=False)
     except UsageError as error:
-        _fail(f"{error.format_message().rstrip('.')}; see `lakerec --help`", 2, words)
+        said = error.format_message().rstrip(".")
+        _fail(said and f"{said}; see `lakerec --help`", 2, words)
     except LakerecError as error:
         _fail(str(error), error.exit_code, words)
     except (KeyboardInterrupt, typer.Abort):

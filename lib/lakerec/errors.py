@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class LakerecError(Exception):
@@ -62,3 +63,18 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def root_cause(error: Exception) -> str:
+    """What lies at the bottom of an error, in one line; of one that Java raised by its class, where a message says no sentence.
+
+    >>> root_cause(ValueError("no such file"))
+    'no such file'
+    """
+    inner: Any = getattr(error, "java_exception", None)
+    while inner is not None and inner.getCause() is not None:
+        inner = inner.getCause()
+    said = str(error) if inner is None else str(inner.getMessage() or "")
+    if inner is not None and " " not in said.strip():
+        said = str(inner.toString())
+    return next(iter(said.strip().splitlines()), type(error).__name__)

@@ -248,7 +248,6 @@ def test_a_plan_writes_nothing_and_knows_no_texts_before_there_are_any(spark, tm
     assert "to embed: not known before featurize has run" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "table", "first"),
     [
@@ -265,6 +264,7 @@ def test_a_stage_whose_tables_are_not_there_is_refused_before_anything_is_made(s
     assert not (tmp_path / "lake").exists() and not list(tmp_path.glob("*.db"))
 
 
+@pytest.mark.slow
 def test_what_follows_a_forced_run_is_due_and_seeds_are_those_that_were_trained(spark, tmp_path):
     stages = ("ingest", "clean", "featurize", "embed", "train", "evaluate")
     config = shop.config(tmp_path, "train.models=[popular, sequence]", "train.epochs=1", "train.seeds=[3, 5]")

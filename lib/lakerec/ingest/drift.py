@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakerec.columns import Sources
-from lakerec.errors import ConfigError, InputError, nearest
+from lakerec.errors import ConfigError, InputError, nearest, root_cause
 from lakerec.ingest.folders import Folders, by_folders, folders_of, within
 from lakerec.ingest.paths import literal
 from lakerec.ingest.rows import quoted
@@ -155,11 +155,8 @@ def grouped_by_schema(
 
 
 def _said(error: Exception) -> str:
-    """What Spark says against a file, in one line: of an error within Java, what it was caused by."""
-    inner = getattr(error, "java_exception", None)
-    while inner is not None and inner.getCause() is not None:
-        inner = inner.getCause()
-    line = (str(error) if inner is None else str(inner.getMessage() or inner)).splitlines()[0]
+    """What Spark says against a file, in one line."""
+    line = root_cause(error)
     if "data source: avro" not in line:
         return line
     return f"Spark was started without its module for avro: set spark.conf `spark.jars.packages: {AVRO}`"

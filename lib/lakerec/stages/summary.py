@@ -83,8 +83,8 @@ def print_summary(result: dict[str, Any]) -> None:
         console.print(Text("Refused rows are in bronze/quarantine, each with its reason; the report counts them."))
     if "metrics" in result:
         console.print(_metric_table(result["metrics"], result["k"]))
-        users = max((row["n"] for row in result["metrics"]), default=0)
-        if 0 < users < FEW_USERS:
+        users = next(row["n"] for row in result["metrics"] if (row["slice"], row["metric"]) == ("all", Metrics.NDCG))
+        if users < FEW_USERS:
             console.print(Text(f"{users} test users tell little: read the intervals, not the order of the models."))
     if result.get("example"):
         _print_example(console, result["example"])

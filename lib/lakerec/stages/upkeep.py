@@ -36,11 +36,9 @@ def maintain(config: Config, dry_run: bool = False) -> dict[str, Any]:
     """One entry a table, the tables without a contract, and the folders that killed runs left.
 
     Raises:
-        InputError: the lake has no table.
+        InputError: the lake has no table, and nothing was left behind.
     """
     with pipeline.opened(config) as context:
-        if not any(context.lake.exists(table) for table in CONTRACTS):
-            raise InputError("the lake has no table yet: run `lakerec run` first, and see lake.root")
         pins = pinned(context.lake)
         tables = [
             asdict(keep_up(context.lake, table, config.lake.retention_days, pins.get(table, ()), dry_run))
@@ -48,6 +46,8 @@ def maintain(config: Config, dry_run: bool = False) -> dict[str, Any]:
             if context.lake.exists(table)
         ]
         left = [*scratch.abandoned(), *_unfinished_models(context)]
+        if not tables and not left:
+            raise InputError("the lake has no table yet: run `lakerec run` first, and see lake.root")
         for folder in left if not dry_run else []:
             shutil.rmtree(folder, ignore_errors=True)
         result = {"name": config.name, "dry_run": dry_run, "tables": tables, "unknown": unknown_tables(context.lake)}

@@ -66,7 +66,7 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def root_cause(error: Exception) -> str:
-    """What lies at the bottom of an error, in one line; of one that Java raised by its class, where a message says no sentence.
+    """What lies at the bottom of an error, in one line; of one that Java raised its class, where the message is no sentence.
 
     >>> root_cause(ValueError("no such file"))
     'no such file'

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakerec.errors import InputError, root_cause
+from lakerec.errors import InputError
 from lakerec.ingest.charsets import UTF32, charset_of, check_charset, is_utf32, utf16_unsaid, whole
 from lakerec.ingest.rows import RAW_LIMIT
 from lakerec.source import SourceTable
@@ -119,7 +119,7 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str, declared: s
         system = path.getFileSystem(hadoop.configuration)
         codec, stream = hadoop.codecs.getCodec(path), system.open(path)
     except Py4JJavaError as error:
-        raise InputError(f"{where}.path: {file} cannot be opened: {root_cause(error)}") from None
+        raise InputError(f"{where}.path: {file} cannot be opened: {_said(error)}") from None
     try:
         source = stream if codec is None else codec.createInputStream(stream)
         head, length = _head(table, source), system.getFileStatus(path).getLen()
@@ -134,14 +134,14 @@ def _open(hadoop: Hadoop, table: SourceTable, file: str, where: str, declared: s
             return Opening(file, fault=TOO_LARGE, raw=_text(head)[:RAW_LIMIT])
         return _judged(hadoop, table, file, head, declared)
     except (Py4JJavaError, PySparkException) as error:  # the latter are ArithmeticException and the like, of damaged bytes
-        if "native zStandard" in root_cause(error):
+        if "native zStandard" in _said(error):
             raise InputError(
                 f"{where}.path: {file}: this Spark has no library for .zst; name such files .zstd, or use gzip"
             ) from None
         if codec is None:
-            raise InputError(f"{where}.path: {file} cannot be read: {root_cause(error)}") from None
+            raise InputError(f"{where}.path: {file} cannot be read: {_said(error)}") from None
         advice = ZST_ADVICE if codec.getClass().getName() == ZST else ""
-        return Opening(file, fault=UNREADABLE, raw=root_cause(error) + advice)
+        return Opening(file, fault=UNREADABLE, raw=_said(error) + advice)
     finally:
         stream.close()
 
@@ -281,3 +281,8 @@ def _is_lines(text: str) -> bool:
 
 def _text(head: bytes) -> str:
     return head.decode("utf-8", "replace").removeprefix(MARK)
+
+
+def _said(error: Exception) -> str:
+    """What Java says, in one line that begins with its class: bronze/quarantine has it."""
+    return str(getattr(error, "java_exception", error)).splitlines()[0]

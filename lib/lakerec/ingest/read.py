@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lakerec.errors import InputError
+from lakerec.errors import InputError, root_cause
 from lakerec.ingest.contract import apply_contract
 from lakerec.ingest.drift import check_drift, check_mapping, check_personal, grouped_by_schema, wanted
 from lakerec.ingest.openings import INVALID_UTF8, Opening, open_all
@@ -70,7 +70,7 @@ def list_files(spark: SparkSession, table: SourceTable, where: str, required: bo
         empty = found.isEmpty()
     except AnalysisException as error:
         if "PATH_NOT_FOUND" not in str(error):
-            raise InputError(f"{where}.path: {table.path} cannot be read: {str(error).splitlines()[0]}") from None
+            raise InputError(f"{where}.path: {table.path} cannot be read: {root_cause(error)}") from None
         empty = True
     if empty and not required:
         return spark.createDataFrame([], FILE_SCHEMA)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import AnalysisException
 
-from lakerec.errors import InputError, nearest
+from lakerec.errors import InputError, nearest, root_cause
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,7 +29,7 @@ def read_outside(
     try:
         found = spark.read.format(kind).options(**options).load(path)
     except AnalysisException as error:
-        raise InputError(f"{where}.path: {path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{where}.path: {path} cannot be read: {root_cause(error)}") from None
     for column in columns:
         if column not in found.columns:
             hint = f"{nearest(column, found.columns)}; found: {', '.join(found.columns)}"

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import dataclass, replace
@@ -22,11 +21,11 @@ from lakerec.loading import load_config
 from lakerec.models.catalog import shape_of
 from lakerec.models.data import Histories, Holdout, TrainingData, new_targets
 from lakerec.models.sequence import Sequence
-from lakerec.models.windows import hold_new, windows
 from lakerec.stages import arrays, pipeline
-from lakerec.training.batches import WindowBatches, items_in
 from lakerec.training.fit import validation_value
-from lakerec.training.loop import fit_sequence, recipe_of
+from lakerec.training.loop import recipe_of
+
+from tests.benchmarks.fits import fit_on, parser_with_seeds
 
 
 @dataclass(frozen=True)
@@ -77,34 +76,16 @@ class Fitting:
         }  # fmt: skip
 
     def _fit(self, known: Histories, valid: Holdout | None, stop: int | None, start: Sequence | None, seen: Any) -> Any:
-        data, width = TrainingData(known, self.num_items, self.vectors), self.shape.max_length + 1
+        data, recipe = TrainingData(known, self.num_items, self.vectors), self.recipe
         model = Sequence.grown(start, self.shape, data, self.seed) if start else Sequence.fresh(self.shape, data, self.seed)
-        times = known.times if self.shape.times else None
-        blocks, recipe, new = windows(known.offsets, known.items, width, self.num_items, times), self.recipe, None
-        met = items_in(blocks[:, :width], self.num_items)
-        if start is not None:
-            met |= model.network.met.numpy()[:, 0].astype(bool)
+        if start:
             recipe = replace(recipe, learning_rate=self.config.start_rate * recipe.learning_rate)
-            new = hold_new(known.offsets, width, seen.lengths)
-        model.network.mark_met(met)
-        rest = {"new": new, "replay": self.config.replay}
-        batches = WindowBatches(blocks, self.num_items, self.config.batch_size, self.seed, **rest)
-        torch.manual_seed(self.seed * 1000)
-
-        def value(network: Any) -> float:
-            return validation_value(Sequence.of(self.shape, network), valid, self.num_items)  # type: ignore[arg-type]
-
-        fitted = start is not None
-        fit = fit_sequence(model.network, batches, recipe, value if valid else None, stop, seed=self.seed, fitted=fitted)
-        return model, fit, len(fit.curve) * batches.steps_per_epoch
+        return model, *fit_on(model, known, valid, self.config, recipe, self.seed, stop, seen if start else None)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conf", default="conf/demo.yaml")
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser = parser_with_seeds(__doc__)
     parser.add_argument("--share", type=float, default=0.8, help="of all events, that were there before")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     config = load_config(asked.conf, asked.overrides)

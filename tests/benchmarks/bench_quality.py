@@ -13,7 +13,6 @@ personalised one. `make bench-quality` makes the environment that the peers need
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import tempfile
@@ -38,7 +37,7 @@ from lakerec.stages.evaluate import cold_targets, lists
 from lakerec.stages.promote import best_by_validation
 from lakerec.stages.train import SEEDS, validation_users
 
-from tests.benchmarks.common import write
+from tests.benchmarks.common import parser_of, write
 
 K, DEPTH = 10, 100
 STAGES = ("ingest", "clean", "featurize", "embed", "train")
@@ -130,10 +129,8 @@ def best(models: dict[str, Any], names: list[str], figure: str) -> tuple[str | N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conf", default="conf/demo.yaml")
+    parser = parser_of(__doc__)
     parser.add_argument("--dataset", default="ml100k")
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--peers", nargs="*", default=[], help="some of the peers, or none")
     parser.add_argument("--folder", type=Path, help="where lake and split files stay")
     asked = parser.parse_args()

@@ -9,7 +9,6 @@ processor's, of one thread.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import replace
@@ -21,14 +20,12 @@ from lakerec.loading import load_config
 from lakerec.models.catalog import shape_of
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.sequence import Sequence
-from lakerec.models.windows import windows
 from lakerec.stages import arrays, pipeline
 from lakerec.stages.train import validation_users
-from lakerec.training.augment import Augmented, nearest_by_text
-from lakerec.training.batches import WindowBatches, items_in
-from lakerec.training.fit import validation_value
-from lakerec.training.loop import fit_sequence, recipe_of
+from lakerec.training.loop import recipe_of
 from lakerec.training_config import TrainConfig
+
+from tests.benchmarks.fits import fit_on, parser_with_seeds
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -39,31 +36,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def fitted(data: TrainingData, valid: Holdout, config: TrainConfig, seed: int, more: dict[str, Any]) -> dict[str, Any]:
     """Validation NDCG@10 of a fit on train at its best epoch."""
-    began, shape, recipe = time.process_time(), shape_of(config), replace(recipe_of(config, data.num_items), **more)
-    width, known, pad = shape.max_length + 1, data.histories, data.num_items
-    model = Sequence.fresh(shape, data, seed)
-    blocks = windows(known.offsets, known.items, width, pad, known.times if shape.times else None)
-    model.network.mark_met(items_in(blocks[:, :width], pad))
-    batches: Any = WindowBatches(blocks, pad, config.batch_size, seed)
-    if recipe.augment:
-        text = model.network.text.numpy()
-        nearest = nearest_by_text(text if "swap" in recipe.augment else text[:, :0])
-        batches = Augmented(batches, recipe.augment, width, pad, config.batch_size, seed, nearest)
-    torch.manual_seed(seed * 1000)
-
-    def value(network: Any) -> float:
-        return validation_value(Sequence.of(shape, network), valid, pad)
-
-    done = fit_sequence(model.network, batches, recipe, value, seed=seed)
+    began, model = time.process_time(), Sequence.fresh(shape_of(config), data, seed)
+    recipe = replace(recipe_of(config, data.num_items), **more)
+    done, _ = fit_on(model, data.histories, valid, config, recipe, seed)
     return {"valid": done.best_value, "epochs": done.best_epoch, "seconds": round(time.process_time() - began)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--conf", default="conf/demo.yaml")
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    asked = parser.parse_args()
+    asked = parser_with_seeds(__doc__).parse_args()
     torch.set_num_threads(1)
     config = load_config(asked.conf, asked.overrides)
     with pipeline.opened(config) as context:

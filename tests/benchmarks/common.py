@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -35,3 +36,11 @@ def write(name: str, ours: float, peer: float | None, unit: str, packages: list[
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
+
+
+def parser_of(doc: str | None) -> argparse.ArgumentParser:
+    """Arguments of a benchmark that runs on a config: --conf and --set, as lakerec's own verbs have them."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conf", default="conf/demo.yaml")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    return parser

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from lakerec.training.ranks import appearing, joined, own_device
 from lakerec.training.seen import Seen
 from lakerec.training.state import Watcher
 from lakerec.training.status import failure, leave_failure
+from lakerec.training_config import Augmentation
 
 VALIDATION_K = 10
 CELLS_AT_ONCE = 32_000_000
@@ -206,14 +207,25 @@ def _begun(spec: Task, shape: Shape, arrays: dict[str, np.ndarray]) -> Sequence:
 
 def _batches(spec: Task, model: Sequence, blocks: np.ndarray, new: np.ndarray, rank: int, ranks: int) -> Batches:
     """The windows, of which a fit that goes on takes the new ones and some others, varied if the recipe says so."""
-    fresh, pad = None if spec.start is None else new, spec.num_items
-    batches = WindowBatches(blocks, pad, spec.rows, spec.seed, rank, ranks, fresh, spec.replay)
-    kinds = spec.recipe.get("augment")
+    fresh = None if spec.start is None else new
+    batches = WindowBatches(blocks, spec.num_items, spec.rows, spec.seed, rank, ranks, fresh, spec.replay)
+    return varied(batches, model, spec.recipe.get("augment", ()), spec.rows, spec.seed, rank, ranks)
+
+
+def varied(
+    batches: Batches, model: Sequence, kinds: Collection[Augmentation], rows: int, seed: int, rank: int = 0, ranks: int = 1
+) -> Batches:
+    """The batches with their windows varied in these ways (`lakerec.training.augment`); the same where there is none.
+
+    Args:
+        rows: windows a step, over all ranks together.
+    """
     if not kinds:
         return batches
-    text = model.network.text.cpu().numpy()
+    network = model.network
+    text = network.text.cpu().numpy()
     nearest = nearest_by_text(text if "swap" in kinds else text[:, :0])
-    return Augmented(batches, kinds, model.network.max_length + 1, pad, spec.rows, spec.seed, nearest, rank, ranks)
+    return Augmented(batches, list(kinds), network.max_length + 1, network.num_items, rows, seed, nearest, rank, ranks)
 
 
 def _keeper(spec: Task, device: str, rank: int, ranks: int) -> Keeper:

@@ -50,7 +50,8 @@ def test_out_of_memory_halves_batches_and_gives_the_same_vectors(texts, expected
 
 
 def test_many_texts_are_encoded_in_parts_with_their_errors_where_they_were(texts, expected, monkeypatch):
-    monkeypatch.setattr("lakerec.language.encoder.ROWS_HELD", 500)
+    monkeypatch.setattr("lakerec.language.encoder.GPU_HELD", 500)
+    monkeypatch.setattr("lakerec.language.chunker.PART", 150)
     found = Encoder(EncoderConfig(precision="fp32"), "cuda").encode([*texts[:1_000], None, *texts[1_000:]])
     assert found.errors[1_000] and sum(error is not None for error in found.errors) == 1
     np.testing.assert_allclose((np.delete(found.vectors, 1_000, 0) * expected.vectors).sum(axis=1), 1, atol=1e-4)

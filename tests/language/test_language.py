@@ -68,7 +68,7 @@ def test_tables_are_encoded_in_their_order_with_the_next_ones_texts_tokenized_ah
     import pyarrow as pa
     from lakerec.language import spark as bridge
 
-    monkeypatch.setattr(bridge, "ROWS_HELD", 2)
+    monkeypatch.setattr("lakerec.language.encoder.CPU_HELD", 2)
     names = [str(number) for number in range(7)]
     batches = [pa.RecordBatch.from_pydict({"text_hash": [name], "text": [f"text {name}"]}) for name in names]
     found = pa.Table.from_batches(list(bridge._encode_partition(EncoderConfig(precision="fp32"), None)(iter(batches))))

@@ -1,6 +1,7 @@
 """Cold items in a blend, by hand."""
 
 import numpy as np
+import pytest
 from lakerec.columns import Models
 from lakerec.models import catalog
 from lakerec.models.blend import Blend, standardise
@@ -72,3 +73,10 @@ def test_where_every_lift_costs_too_much_there_is_none():
 def test_without_cold_targets_nothing_is_lifted():
     found = fit_cold(NOTHING, NOTHING, holdout(1, 2), np.array([5]), tolerance=0.5).chosen
     assert (found.bias, found.text, found.items.tolist()) == (0.0, 0.0, [5])
+
+
+def test_where_no_lift_brings_a_cold_target_into_the_list_the_one_that_brings_it_nearest_is_taken():
+    blended = np.array([[0, 9.0, 8.0, 2.0, 1.0, -1.0]], dtype=np.float32)
+    lift = fit_cold(blended, None, holdout(5), np.array([5]), tolerance=0.0, k=1)
+    assert lift.chosen.bias == 4.0 and lift.cold == (0.0, 0.0) and lift.placed[1] > lift.placed[0]
+    assert lift.told()["placed"] == [pytest.approx(1 / np.log2(6)), pytest.approx(1 / np.log2(4))]

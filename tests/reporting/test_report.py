@@ -80,7 +80,10 @@ def test_it_renders_with_the_least_there_can_be(tmp_path):
         metrics=[metric("popular", name, 0.0, interval=None if name == Metrics.COVERAGE else 0.0) for name in Metrics.ALL],
         chosen="popular", promotion={}, weights={}, curves={}, examples=[], map_points=None, map_groups=[], stages=[],
         settings={"ease.half_life_days": 7.0},
-        cold={"bias": 0.5, "text": 2.0, "users": 92, "whole": [0.0729, 0.0722], "cold": [0.0033, 0.0199]},
+        cold={
+            "bias": 0.5, "text": 2.0, "users": 92, "whole": [0.0729, 0.0722], "cold": [0.0033, 0.0199],
+            "placed": [0.1188, 0.1479],
+        },
         page=pages.data_page(
             arrivals=[], batches=[], refused=[], tags=[], bots=Bots(), kept=pages.nothing(), drift=None
         ),

@@ -17,7 +17,7 @@ CPU_BUDGET, GPU_BUDGET = 1_024, 65_536
 the queueing of its work, takes the time (MiniLM in bf16 on an H100: 16,384 give 4.4 M tokens/s, 65,536 give 6.3 M,
 262,144 the same)."""
 GPU_ENOUGH = 16_384
-"""Padded tokens beyond which a GPU's batch ends as soon as texts get much shorter: 20,000 are padded by 4 %, not 11."""
+"""Tokens beyond which a GPU's batch is of one length or, padded, ends as soon as texts get much shorter."""
 NEAR = 0.93
 """Of a batch's longest text: shorter ones begin a batch of their own where this one is large enough."""
 
@@ -30,12 +30,28 @@ def token_budget_batches(lengths: np.ndarray, budget: int, enough: int | None = 
     Args:
         lengths: tokens of each text, int [n].
         budget: rows × longest row of a batch, at most.
-        enough: the same, from which on a batch ends before a text that is much shorter; None: none does.
+        enough: tokens from which on texts of one length are batches of their own, which need no mask, and other batches end
+            before a text that is much shorter; None: a batch ends where its budget does.
 
     >>> [batch.tolist() for batch in token_budget_batches(np.array([3, 9, 4, 8]), 18)]
     [[1, 3], [2, 0]]
     """
     order = np.argsort(-lengths, kind="stable")
+    if enough is None:
+        return _filled(order, lengths, budget, None)
+    batches, others = [], [order[:0]]
+    for rows in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        tokens = int(lengths[rows].sum())
+        if tokens >= enough:
+            batches += np.array_split(rows, -(-len(rows) // max(1, budget // int(lengths[rows[0]]))))
+        else:
+            others.append(rows)
+    batches += _filled(np.concatenate(others), lengths, budget, enough)
+    return sorted(batches, key=lambda rows: -int(lengths[rows[0]]))
+
+
+def _filled(order: np.ndarray, lengths: np.ndarray, budget: int, enough: int | None) -> list[np.ndarray]:
+    """Batches of texts in this order, longest first, padded."""
     batches, start = [], 0
     while start < len(order):
         longest = max(1, int(lengths[order[start]]))
@@ -62,6 +78,11 @@ class Ragged:
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         return cls(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32, count=int(lengths.sum())), lengths)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The rows of all, in order."""
+        return cls(np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts]))
+
     @cached_property
     def starts(self) -> np.ndarray:
         """Where each row begins, int64 [rows]."""
@@ -75,6 +96,10 @@ class Ragged:
         [[9, 0], [7, 8]]
         """
         lengths, starts = (self.lengths, self.starts) if rows is None else (self.lengths[rows], self.starts[rows])
+        if len(lengths) and (lengths == lengths[0]).all():
+            return self.ids[starts[:, None] + np.arange(lengths[0])].astype(np.int64), np.ones(
+                (len(lengths), lengths[0]), dtype=bool
+            )
         real = np.arange(lengths.max())[None, :] < lengths[:, None]
         block = np.zeros(real.shape, dtype=np.int64)
         block[real] = self.ids[(starts[:, None] + np.arange(real.shape[1])[None, :])[real]]

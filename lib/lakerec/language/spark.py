@@ -25,7 +25,7 @@ from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.lake.platform import is_local
 from lakerec.language.ahead import made_ahead
-from lakerec.language.encoder import ROWS_HELD, settled
+from lakerec.language.encoder import CPU_HELD, settled
 from lakerec.language.files import fingerprint
 from lakerec.language_config import DescriptionConfig
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    from lakerec.language.encoder import Encoded, Encoder, Tokenized
+    from lakerec.language.chunker import Tokenized
+    from lakerec.language.encoder import Encoded, Encoder
     from lakerec.language.writer import Writer
 
 SCHEMA = ", ".join((
@@ -95,7 +96,7 @@ def write_texts(
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         writer = _loaded_writer(settings, place, _device(threads, gpus), label)
-        for table in _held(batches):
+        for table in _held(batches, CPU_HELD):
             written = pa.array(writer.write(table["prompt"].to_pylist()), pa.string())
             yield from table.append_column("written", written).to_batches()
 
@@ -144,18 +145,18 @@ def _encode_partition(
         def tokens(table: pa.Table) -> Tokenized:
             return encoder.tokenize(table[C.TEXT].to_pylist())
 
-        for table, texts in made_ahead(tokens, _held(batches)):
+        for table, texts in made_ahead(tokens, _held(batches, encoder.held)):
             yield from _vectors(encoder.vectors(texts), table, label).to_batches()
 
     return encode
 
 
-def _held(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _held(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Arrow batches joined until enough texts are there to sort by length."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(len(part) for part in held) >= ROWS_HELD:
+        if sum(len(part) for part in held) >= rows:
             yield pa.Table.from_batches(held)
             held = []
     if held:

@@ -53,7 +53,7 @@ class ReportData:
     settings: dict[str, float] = field(default_factory=dict)
     """What validation chose, by model and key."""
     cold: dict[str, Any] | None = None
-    """How the blend lifts cold items: bias, text, users, whole and cold (before, after)."""
+    """How the blend lifts cold items: bias, text, users, whole, cold and placed (before, after)."""
     slices: list[dict[str, Any]] = field(default_factory=list)
     """Slices of users that the blend tried weights of their own for: slices, name, users, common, own, error, kept."""
     start: str = ""

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from lakerec.config import EncoderConfig
 from lakerec.language import words
+from lakerec.language.chunker import Chunker
 from lakerec.language.encoder import Encoder
 from lakerec.language.files import resolve_model
 from lakerec.language.tokens import load_tokenizer
 from lakerec.language.words import WordTokenizer, by_words
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 LONGEST = 16
 ODD = [
@@ -72,23 +73,29 @@ def test_small_letters_are_made_where_the_tokenizer_makes_them():
 
 
 def test_what_is_no_text_and_what_holds_the_tokenizers_own_tokens_is_left(tokenizer):
-    found, left = by_distinct_words(WordTokenizer(tokenizer), ["a", None, "b [SEP] c", "x[MASK]", "d"], False)
-    assert left == [1, 2, 3]
-    assert found == [(row, ids) for row, ids in by_itself(tokenizer, ["a", "", "", "", "d"], False) if row in (0, 4)]
+    texts = ["a", None, "b [SEP] c", "x[MASK]", "d", "e [SEP][SEP]", "[sep]"]
+    found, left = by_distinct_words(WordTokenizer(tokenizer), texts, False)
+    assert left == [1, 2, 3, 5]
+    kept = [text if row not in left else "" for row, text in enumerate(texts)]
+    assert found == [(row, ids) for row, ids in by_itself(tokenizer, kept, False) if row not in left]
     with pytest.raises((TypeError, ValueError)):
         WordTokenizer(tokenizer).encode(["a", 3], LONGEST, False)
 
 
 def test_no_words_are_remembered_beyond_what_memory_is_given_to_them(tokenizer, random_texts, monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED", 50)
+    monkeypatch.setattr(words, "REMEMBERED", 10_000)
     short, whole = WordTokenizer(tokenizer), by_itself(tokenizer, random_texts[:300], False)
     parts = [by_distinct_words(short, random_texts[row : row + 1], False)[0] for row in range(300)]
     assert [ids for part in parts for _, ids in part] == [ids for _, ids in whole]
-    assert len(short.pieces.ids) < 50 + max(map(len, random_texts))
+    assert len(short.places) < 10_000 / words.WORD + max(map(len, random_texts))
+    by_distinct_words(short, ["x" * 20_000, "\u200b"], False)
+    assert short.size > 10_000 and len(short.pieces.ids) < 2_000, (
+        "long words of one piece, and words of none, take memory too"
+    )
 
 
 def test_threads_share_what_is_remembered(tokenizer, random_texts, monkeypatch):
-    monkeypatch.setattr(words, "REMEMBERED", 2_000)
+    monkeypatch.setattr(words, "REMEMBERED", 100_000)
     shared, parts = WordTokenizer(tokenizer), [random_texts[start : start + 50] for start in range(0, 2_000, 50)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda part: by_distinct_words(shared, part, False)[0], parts))
@@ -102,6 +109,45 @@ def test_other_tokenizers_are_none_whose_words_stand_alone(tokenizer):
     other = Tokenizer.from_str(tokenizer.to_str())
     other.add_tokens(["new york"])
     assert not by_words(other), "its added token is looked for in the text as it is after lowering"
+    for template in ("$A", "[CLS] $A [SEP] $A", "[CLS]"):
+        other = Tokenizer.from_str(tokenizer.to_str())
+        other.post_processor = processors.TemplateProcessing(template, special_tokens=[("[CLS]", 101), ("[SEP]", 102)])
+        assert not by_words(other), template
+    other.post_processor = None
+    assert not by_words(other)
+
+
+def test_marks_are_those_of_the_template_whatever_their_ids(tokenizer):
+    other = Tokenizer.from_str(tokenizer.to_str())
+    mark = {"id": "[X]", "ids": [101, 1037, 103], "tokens": ["[CLS]", "a", "[MASK]"]}
+    other.post_processor = processors.TemplateProcessing("[X] $A [SEP]", special_tokens=[mark, ("[SEP]", 102)])
+    texts = ["a b", "", "word " * 30]
+    assert by_words(other) and by_distinct_words(WordTokenizer(other), texts, False) == (by_itself(other, texts, False), [])
+
+
+def test_a_word_that_is_an_added_token_once_it_is_lowered_is_a_word(tokenizer):
+    other = Tokenizer.from_str(tokenizer.to_str())
+    other.add_special_tokens([AddedToken("lamp", normalized=False, special=True)])
+    texts = ["LAMPé", "Lamp", "Lamp\x00"]
+    assert by_words(other) and by_distinct_words(WordTokenizer(other), texts, False) == (by_itself(other, texts, False), [])
+    assert by_distinct_words(WordTokenizer(other), ["a lamp"], False) == ([], [0])
+
+
+def test_what_is_remembered_stays_right_when_a_call_fails(tokenizer, monkeypatch):
+    kept, cut = WordTokenizer(tokenizer), WordTokenizer._cut
+    by_distinct_words(kept, ["red"], False)
+
+    def stopped(self, word):
+        if word == "lamp":
+            raise KeyboardInterrupt
+        return cut(self, word)
+
+    monkeypatch.setattr(WordTokenizer, "_cut", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        by_distinct_words(kept, ["new old lamp"], False)
+    monkeypatch.undo()
+    texts = ["lamp old", "red new"]
+    assert by_distinct_words(kept, texts, False) == (by_itself(tokenizer, texts, False), [])
 
 
 def test_an_encoder_tokenizes_the_same_with_and_without_words(random_texts, monkeypatch):
@@ -121,4 +167,5 @@ def test_an_encoder_tokenizes_the_same_with_and_without_words(random_texts, monk
         ]
 
     assert of_texts(fast) == of_texts(slow)
-    assert encoder.tokenize(["\ud800", "b"]).errors[0] is not None, "half a surrogate is no text"
+    halves = Chunker(encoder.tokenizer, LONGEST, EncoderConfig(), 0).tokenize(["\ud800", "b"])
+    assert halves.errors[0] is not None and halves.errors[1] is None and halves.owner.tolist() == [1]

@@ -80,3 +80,13 @@ def test_where_no_lift_brings_a_cold_target_into_the_list_the_one_that_brings_it
     lift = fit_cold(blended, None, holdout(5), np.array([5]), tolerance=0.0, k=1)
     assert lift.chosen.bias == 4.0 and lift.cold == (0.0, 0.0) and lift.placed[1] > lift.placed[0]
     assert lift.told()["placed"] == [pytest.approx(1 / np.log2(6)), pytest.approx(1 / np.log2(4))]
+
+
+def test_no_lift_takes_cold_targets_out_of_the_list_to_place_others_better():
+    """Item 5 is first for one user; item 4's text lifts it above that, while those who have it far below come nearer."""
+    blended = np.array(
+        [[0, 3, 2, 1, -1, 4]] + [[0, 90, 80, 20, 19, 10]] * 6 + [[0, 90, 0, 0, -5, -5]] * 400, dtype=np.float32
+    )
+    content = np.array([[0, 0, 0, 0, 3, 0]] + [[0, 0, 0, 0, 0, 5.5]] * 6 + [[0] * 6] * 400, dtype=np.float32)
+    lift = fit_cold(blended, content, holdout(*[5] * 7, *[1] * 400), np.array([4, 5]), tolerance=0.01, k=1)
+    assert lift.cold[1] >= lift.cold[0] > 0

@@ -350,21 +350,6 @@ def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path
         assert {row.user_id for row in shown} == {f"c{number}" for number in range(1, 40)}, "all but the one who bought it"
 
 
-@pytest.mark.slow
-def test_a_changed_mapping_rebuilds_the_source(spark, tmp_path):
-    config = shop.config(tmp_path)
-    with pipeline.opened(config) as context:
-        pipeline.run(context, ["ingest"])
-    source = config.source.model_copy(
-        update={"events": config.source.events.model_copy(update={"defaults": {"event_type": "sale"}})}
-    )
-    with pipeline.opened(config.model_copy(update={"source": source})) as context:
-        pipeline.run(context, ["ingest"])
-        assert {row.event_type for row in context.lake.read(Tables.BRONZE_EVENTS).collect()} == {"sale"}
-        assert context.lake.read(Tables.BRONZE_EVENTS).count() == 320
-        assert context.lake.read(Tables.QUARANTINE).count() == 3
-
-
 def test_a_time_column_that_never_parses_is_the_users_mistake(spark, tmp_path):
     config = shop.config(tmp_path, "source.events.time_format=dd/MM/yyyy")
     with (

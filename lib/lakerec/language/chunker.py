@@ -52,7 +52,7 @@ class Chunker:
         self.words = WordTokenizer(tokenizer) if by_words(tokenizer) else None
 
     def tokenize(self, texts: Sequence[str | None]) -> Tokenized:
-        """Chunks of the texts; one that is no text gets an error, its neighbours do not notice."""
+        """Chunks of the texts; None, and what is no Unicode, gets an error, its neighbours do not notice."""
         if self.words is None or len(texts) <= PART:
             return self._tokenized(texts)
         with ThreadPoolExecutor(THREADS) as pool:
@@ -60,7 +60,7 @@ class Chunker:
             return Tokenized.joined(list(parts))
 
     def _tokenized(self, texts: Sequence[str | None]) -> Tokenized:
-        """By words; the tokenizer itself does what these leave, and all where there is something that is no text at all."""
+        """By words; the tokenizer itself does what these leave, and all where half a surrogate is among them."""
         whole = [prompted(text, self.config) for text in texts]
         if self.words is None:
             return self._by_itself(whole)

@@ -40,7 +40,7 @@ def joined(found: np.ndarray, owner: np.ndarray, weights: np.ndarray, texts: int
     """Unit vectors of chunks → of their texts [texts, d]; a text of one chunk has that chunk's, one of none has zeros.
 
     Args:
-        owner: row of the text that a chunk is of, ascending.
+        owner: row of the text that a chunk is of.
         weights: share of the text's tokens that a chunk has.
     """
     several = np.bincount(owner, minlength=texts) > 1

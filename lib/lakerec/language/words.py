@@ -14,6 +14,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,33 +26,35 @@ SPACES, MARKS = b"\t\n\r ", b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 SPACE, MARK, LETTER = range(3)
 KINDS = bytes(SPACE if byte in SPACES else MARK if byte in MARKS else LETTER for byte in range(256))
 """What each byte is; those of other scripts are letters."""
-REMEMBERED = 1_000_000
-"""Tokens of the words that are kept; beyond, the memory begins anew."""
+REMEMBERED = 100_000_000
+"""Bytes that words and their pieces may take, roughly; beyond, the memory begins anew."""
+WORD = 150
+"""Bytes that a word takes besides its letters."""
 
 
 class WordTokenizer:
     """Gives the ids that the tokenizer gives, several times as fast. Threads may share it.
 
     Args:
-        tokenizer: as loaded, one of those that `by_words` names.
+        tokenizer: one of those that `by_words` accepts.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self.tokenizer.no_truncation()
-        self.word_piece = self.tokenizer.model
         settings = json.loads(tokenizer.to_str())
-        self.case = bytes(range(256)).lower() if settings["normalizer"]["lowercase"] else bytes(range(256))
+        self.before, self.behind = _marks(settings["post_processor"]) or ([], [])
         self.added = [token["content"].encode() for token in settings["added_tokens"]]
-        alone, whole = (self.tokenizer.encode("a", add_special_tokens=marks).ids for marks in (False, True))
-        before = whole.index(alone[0])
-        self.before, self.behind = whole[:before], whole[before + len(alone) :]
+        self.case = bytes(range(256)).lower() if settings["normalizer"]["lowercase"] else bytes(range(256))
+        # A word, lowered, may be what an added token is: text that holds one is left, so none is looked for here.
+        alone: dict[str, Any] = {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        self.tokenizer = Tokenizer.from_str(json.dumps(settings | alone))
+        self.word_piece = self.tokenizer.model
         self.lock = Lock()
         self._forget()
 
     def _forget(self) -> None:
         self.places: dict[bytes, int] = {}
         self.pieces = Ragged.of([])
+        self.size = 0
 
     def encode(self, texts: Sequence[str | None], longest: int, cut: bool) -> tuple[Ragged, np.ndarray, np.ndarray]:
         """Tokens of the texts in chunks of at most `longest`, the model's marks around each.
@@ -109,12 +112,15 @@ class WordTokenizer:
         places, letters = _bytes(encoded.dictionary)
         distinct = [letters[start:end] for start, end in itertools.pairwise(places.tolist())]
         with self.lock:
-            if len(self.pieces.ids) > REMEMBERED:
+            if self.size > REMEMBERED:
                 self._forget()
             new = [word for word in distinct if word not in self.places]
             if new:
-                self.places.update(zip(new, range(len(self.places), len(self.places) + len(new)), strict=True))
+                # Numbered by the pieces, once these are there: whatever ends this between leaves what is known right.
+                first = len(self.pieces.lengths)
                 self.pieces = Ragged.joined([self.pieces, Ragged.of([self._cut(word.decode()) for word in new])])
+                self.places.update(zip(new, range(first, first + len(new)), strict=True))
+                self.size += sum(map(len, new)) + WORD * len(new)
             slots = np.fromiter(map(self.places.__getitem__, distinct), dtype=np.int64, count=len(distinct))
             return slots[encoded.indices.to_numpy()], self.pieces
 
@@ -122,7 +128,7 @@ class WordTokenizer:
         """A word's pieces; plain ASCII needs the last step only, which is five times as fast."""
         if word.isascii() and word.isprintable():
             return [piece.id for piece in self.word_piece.tokenize(word)]
-        return list(self.tokenizer.encode(word, add_special_tokens=False).ids)
+        return list(self.tokenizer.encode(word).ids)
 
     def _chunks(
         self, ids: np.ndarray, tokens: np.ndarray, room: int, cut: bool, left: np.ndarray
@@ -147,14 +153,32 @@ class WordTokenizer:
 
 
 def by_words(tokenizer: Tokenizer) -> bool:
-    """Whether a word's pieces depend on nothing but the word: BERT's way of cutting, and marks around the text."""
+    """Whether a word's pieces depend on the word alone: BERT's way of cutting, marks around the text, no added tokens that
+    are looked for in what is lowered already.
+    """
     settings = json.loads(tokenizer.to_str())
-    kinds = tuple((settings[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model", "post_processor"))
+    kinds = tuple((settings[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model"))
     return (
-        kinds[:3] == ("BertNormalizer", "BertPreTokenizer", "WordPiece")
-        and kinds[3] in ("TemplateProcessing", "BertProcessing")
+        kinds == ("BertNormalizer", "BertPreTokenizer", "WordPiece")
+        and _marks(settings["post_processor"]) is not None
         and not any(token["normalized"] for token in settings["added_tokens"])
     )
+
+
+def _marks(processor: dict[str, Any] | None) -> tuple[list[int], list[int]] | None:
+    """Ids before a text and behind it; None where there are none, or they do not stand around it."""
+    kind = (processor or {}).get("type")
+    if processor is None or kind not in ("TemplateProcessing", "BertProcessing"):
+        return None
+    if kind == "BertProcessing":
+        return [processor["cls"][1]], [processor["sep"][1]]
+    sides: list[list[int]] = [[]]
+    for part in processor["single"]:
+        if "Sequence" in part:
+            sides.append([])
+        else:
+            sides[-1] += processor["special_tokens"][part["SpecialToken"]["id"]]["ids"]
+    return (sides[0], sides[1]) if len(sides) == 2 and any(sides) else None
 
 
 def _bytes(held: pa.Array) -> tuple[np.ndarray, bytes]:

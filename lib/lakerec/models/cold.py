@@ -4,8 +4,8 @@
 
 Members that learn from behaviour rank an item of few events below all others, whatever it is, so the weights of a blend,
 which are those of the many warm targets, bury it. Bias and text are chosen on validation: of the pairs that leave the whole
-list within a tolerance of what it is without them, the one that places cold targets best: by NDCG without a cutoff, to which
-each counts wherever it stands, since of some tens of cold targets one or none is among the first ten, whatever the pair.
+list within a tolerance of what it is without them, and no cold target out of it, the one that places these best: by their
+NDCG@100, since of some tens of cold targets one or none is among the first ten, whatever the pair.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ COLD_ITEM_EVENTS = 5
 """Events of an item that is cold, at most."""
 BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 TEXTS = (0.0, 0.5, 1.0, 2.0)
+PLACES = 100
+"""Of a list, in which a cold target counts when bias and text are chosen. On halves of validation's users, chosen on one and
+judged on the other, 300 times: MovieLens-100K's cold NDCG@10 is 0 chosen by 10 places, .0093 by 100, .0066 by all;
+ml-latest-small's .0271, .0281, .0277.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Lift:
     cold: tuple[float, float] = (0.0, 0.0)
     """Of the cold targets alone."""
     placed: tuple[float, float] = (0.0, 0.0)
-    """The same without a cutoff, by which it was chosen."""
+    """NDCG@100 of them, by which it was chosen."""
 
     def told(self) -> dict[str, Any]:
         """For details and report."""
@@ -90,13 +95,13 @@ def fit_cold(
     def values(tried: ColdItems) -> tuple[float, float, float]:
         scores = mask_seen(tried.lifted(blended, content), holdout.histories)
         own, targets = scores[some], wanted.take(some)
-        return mean_ndcg(scores, holdout.targets, k), mean_ndcg(own, targets, k), mean_ndcg(own, targets, scores.shape[1])
+        return mean_ndcg(scores, holdout.targets, k), mean_ndcg(own, targets, k), mean_ndcg(own, targets, PLACES)
 
     found = ColdItems(items)
     before = after = values(found)
     for bias, text in [*product(BIASES, TEXTS if content is not None else TEXTS[:1])][1:]:  # the first lifts nothing
         tried = ColdItems(items, bias, text)
         now = values(tried)
-        if now[0] >= (1 - tolerance) * before[0] and now[2] > after[2]:
+        if now[0] >= (1 - tolerance) * before[0] and now[1] >= before[1] and now[2] > after[2]:
             found, after = tried, now
     return Lift(found, len(some), *zip(before, after, strict=True))

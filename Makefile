@@ -51,7 +51,7 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: bench-encode bench-feed bench-lake bench-quality ## all benchmarks; figures in build/bench
+bench: bench-encode bench-tokens bench-feed bench-lake bench-quality ## all benchmarks; figures in build/bench
 
 bench-encode: $(PEERS)/onnx/.ready
 bench-quality: $(PEERS)/rectools/.ready

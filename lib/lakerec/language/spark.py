@@ -41,6 +41,8 @@ SCHEMA = ", ".join((
     f"{C.TEXT_HASH} string", f"{C.ENCODER} string", f"{C.VECTOR} array<float>", f"{C.TOKENS} int", f"{C.ERROR} string",
     f"{C.PADDED} int", f"{C.SECONDS} float",
 ))  # fmt: skip
+ROWS_AT_ONCE = 10_000
+"""Vectors that go to Spark together, as many as Spark itself sends."""
 Work = Callable[["Encoder", Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 """A partition's work, given the worker's encoder."""
 Model = TypeVar("Model")
@@ -146,7 +148,7 @@ def _encode_partition(
             return encoder.tokenize(table[C.TEXT].to_pylist())
 
         for table, texts in made_ahead(tokens, _held(batches, encoder.held)):
-            yield from _vectors(encoder.vectors(texts), table, label).to_batches()
+            yield from _vectors(encoder.vectors(texts), table, label).to_batches(ROWS_AT_ONCE)
 
     return encode
 

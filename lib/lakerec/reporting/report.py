@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lakerec.columns import Metrics, Models
-from lakerec.reporting import plots
+from lakerec.reporting import plots, words
 from lakerec.reporting.data_page import FEW, DataPage
 from lakerec.reporting.data_plots import plots_of
 from lakerec.reporting.words import BOT_WORDS, DISTILLED, FEW_USERS, SINGLE, SLICES, TABLES, UNITS, minutes, number, share
@@ -89,7 +89,8 @@ def render(data: ReportData, path: Path) -> Path:
     html = environment.get_template("report.html").render(
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
-        columns=COLUMNS, titles=TITLES, units=UNITS, plots=_plots(data, whole), slices=_slices(data.metrics),
+        columns=COLUMNS, titles=TITLES, meanings=words.MEANINGS, units=UNITS, plots=_plots(data, whole),
+        slices=_slices(data.metrics),
         seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW, few_users=FEW_USERS,
         bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",

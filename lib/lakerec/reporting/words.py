@@ -12,11 +12,11 @@ TABLES = {"all": "as it was fitted, fp32", "fp16": "items in fp16, half the byte
 """Precisions of the sequence model's item table, by slice of eval/metrics."""
 MEANINGS = {
     Metrics.NDCG: "how near the top stands what a user took next: 1 at the very top, less the lower, 0 outside the list",
-    Metrics.HIT_RATE: "hit rate: share of users whose list has at least one item that they took next",
-    Metrics.RECALL: "share of what a user took next that is in the list",
-    Metrics.PRECISION: "share of the list that the user took next; with one item to find among ten it is .1 at most",
+    Metrics.HIT_RATE: "the hit rate, the share of users whose list has at least one item that they took next",
+    Metrics.RECALL: "share of what a user took next that is in the list; with one item to find it equals the hit rate",
+    Metrics.PRECISION: "share of the list that the user took next; with one item to find it is at most 1 / its length",
     Metrics.F1: "harmonic mean of recall and precision",
-    Metrics.MRR: "one over the place of the first item that the user took next: .5 for the second place, 0 outside the list",
+    Metrics.MRR: "one over the place of the first item that the user took next: 0.5 for the second, 0 outside the list",
     Metrics.COVERAGE: "share of the catalogue that is in anybody's list",
 }
 """Figures of lists in words, means over users but for the last."""

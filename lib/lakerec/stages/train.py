@@ -199,6 +199,7 @@ class Job:
         self.context.progress.update(name, len(self.values), len(self.config.models))
         with watched(lambda done, steps: self.context.progress.update(f"{name}, step", done, steps)):
             self._fit_simple(name)
+        event("train", self.context.run_id, f"{name} fitted", valid_ndcg=f"{self.values[name]:.4f}")
 
     def _fit_simple(self, name: str) -> None:
         best = self._chosen(name)

@@ -136,7 +136,8 @@ def test_models_that_cannot_bear_the_catalogue_and_users_beyond_memory_are_left_
     assert list(job.values) == [Models.USER_CF]
     fewer = ("fewer users validate than asked", {"most": 10, "asked": 10_000})
     left_out = [(f"{name} left out", {"items": 32, "most": 10}) for name in (Models.EASE, Models.MULT_VAE)]
-    assert said == [fewer, *left_out] and 0 < len(job.holdout.histories) <= 10
+    fitted = ("user_cf fitted", {"valid_ndcg": f"{job.values[Models.USER_CF]:.4f}"})
+    assert said == [fewer, *left_out, fitted] and 0 < len(job.holdout.histories) <= 10
     shutil.rmtree(job.folder)
 
 

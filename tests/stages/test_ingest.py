@@ -286,16 +286,18 @@ def test_a_mistaken_mapping_is_named_before_anything_is_written(tmp_path, shop, 
 @pytest.mark.slow
 def test_a_changed_mapping_does_not_drop_what_only_the_lake_still_has(spark, tmp_path, shop, run):
     shop("day-1.csv", "ann,x,2024-01-01 10:00:00,5")
-    shop("day-2.csv", "bob,y,2024-01-02 10:00:00,5")
-    assert run(config(tmp_path)) == (2, 2, 0, 0)
+    shop("day-2.csv", "bob,y,2024-01-02 10:00:00,5", "bob,y,soon,5")
+    assert run(config(tmp_path)) == (3, 2, 1, 0)
     (tmp_path / "events" / "day-1.csv").rename(tmp_path / "day-1.csv")
     sale = "source.events.defaults={event_type: sale}"
     with pytest.raises(InputError, match=r"but 1 of those read before are no longer at .*, such as .*/day-1\.csv; put them"):
         run(config(tmp_path, sale))
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "event_type") == [("ann", "event"), ("bob", "event")]
     (tmp_path / "day-1.csv").rename(tmp_path / "events" / "day-1.csv")
-    assert run(config(tmp_path, sale)) == (2, 2, 0, 0)
+    assert run(config(tmp_path, sale)) == (3, 2, 1, 0)
     assert table(spark, tmp_path, Tables.BRONZE_EVENTS, "user_id", "event_type") == [("ann", "sale"), ("bob", "sale")]
+    refused = [('{"user":"bob","item":"y","at":"soon","stars":"5"}',)]
+    assert table(spark, tmp_path, Tables.QUARANTINE, "raw") == refused, "again, not twice"
 
 
 @pytest.mark.slow

@@ -96,10 +96,6 @@ class Ragged:
         [[9, 0], [7, 8]]
         """
         lengths, starts = (self.lengths, self.starts) if rows is None else (self.lengths[rows], self.starts[rows])
-        if len(lengths) and (lengths == lengths[0]).all():
-            return self.ids[starts[:, None] + np.arange(lengths[0])].astype(np.int64), np.ones(
-                (len(lengths), lengths[0]), dtype=bool
-            )
         real = np.arange(lengths.max())[None, :] < lengths[:, None]
         block = np.zeros(real.shape, dtype=np.int64)
         block[real] = self.ids[(starts[:, None] + np.arange(real.shape[1])[None, :])[real]]

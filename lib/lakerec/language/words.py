@@ -81,14 +81,14 @@ class WordTokenizer:
         return *self._chunks(ids, tokens, longest - len(self.before) - len(self.behind), cut, left), left
 
     def _with_added(self, offsets: np.ndarray, data: bytes) -> np.ndarray:
-        """Rows with one of the tokenizer's own tokens in them."""
+        """Rows with one of the tokenizer's own tokens in them, as often as they have one."""
         found = []
         for token in self.added:
             at = data.find(token) if token[:1] in data else -1  # one byte is looked for ten times as fast
             while at >= 0:
                 found.append(at)
                 at = data.find(token, at + 1)
-        return np.unique(np.searchsorted(offsets, np.array(found, dtype=np.int64), side="right") - 1)
+        return np.searchsorted(offsets, np.array(found, dtype=np.int64), side="right") - 1
 
     def _words(self, offsets: np.ndarray, data: bytes) -> tuple[pa.Array, np.ndarray]:
         """All words in order, as bytes, and how many each text has."""

@@ -245,8 +245,9 @@ class Metrics:
     RECALL: Final = "recall"
     F1: Final = "f1"
     MRR: Final = "mrr"
+    MAP: Final = "map"
     COVERAGE: Final = "coverage"
-    PER_USER: Final = (NDCG, HIT_RATE, RECALL, PRECISION, F1, MRR)
+    PER_USER: Final = (NDCG, HIT_RATE, RECALL, PRECISION, F1, MRR, MAP)
     ALL: Final = (*PER_USER, COVERAGE)
     """Of lists; those below are of single events."""
     AUC: Final = "auc"

@@ -3,12 +3,13 @@
 import doctest
 
 import lakerec.errors as errors
+import lakerec.evaluation.lists as lists
 import lakerec.evaluation.metrics as metrics
 import lakerec.language.batching as batching
 import numpy as np
 import pytest
 from lakerec.evaluation.intervals import bootstrap_interval
-from lakerec.evaluation.lists import evaluate_lists, hit_matrix
+from lakerec.evaluation.lists import evaluate_lists, hit_matrix, per_user
 
 RECOMMENDED = np.array([[3, 1, 2, 0], [0, 1, 2, 3], [2, -1, -1, -1]])
 OFFSETS, TARGETS = np.array([0, 1, 3, 4]), np.array([1, 2, 3, 0])
@@ -29,8 +30,11 @@ def test_metrics_at_three_by_hand():
         "precision": [1 / 3, 1 / 3, 0],
         "f1": [0.5, 2 / 5, 0],
         "mrr": [0.5, 1 / 3, 0],
+        "map": [0.5, 1 / 6, 0],
     }
+    assert expected.keys() == metrics.PER_USER.keys()
     for name, values in expected.items():
+        np.testing.assert_allclose(per_user(RECOMMENDED, OFFSETS, TARGETS, 4, name, 3), values, err_msg=name)
         np.testing.assert_allclose(metrics.PER_USER[name](HITS, sizes, 3), values, err_msg=name)
 
 
@@ -73,7 +77,7 @@ def test_interval_of_nothing_is_not_a_number():
     assert all(np.isnan(bootstrap_interval(np.zeros(0), 100, 1)))
 
 
-@pytest.mark.parametrize("module", [metrics, batching, errors])
+@pytest.mark.parametrize("module", [metrics, lists, batching, errors])
 def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(module, extraglobs={"np": np})
     assert tried and not failed

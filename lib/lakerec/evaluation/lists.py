@@ -46,6 +46,17 @@ def hit_matrix(recommended: np.ndarray, offsets: np.ndarray, targets: np.ndarray
     return found & (recommended >= 0)
 
 
+def per_user(
+    recommended: np.ndarray, offsets: np.ndarray, targets: np.ndarray, num_items: int, metric: str, k: int
+) -> np.ndarray:
+    """One metric of `PER_USER` at k, float64 [n]; arguments as `hit_matrix`, every user with a target.
+
+    >>> per_user(np.array([[3, 1], [0, 2]]), np.array([0, 1, 3]), np.array([1, 2, 3]), 4, "recall", 2)
+    array([1. , 0.5])
+    """
+    return PER_USER[metric](hit_matrix(recommended, offsets, targets, num_items), np.diff(offsets), k)
+
+
 def evaluate_lists(
     model: str,
     recommended: np.ndarray,

@@ -74,6 +74,21 @@ def ndcg(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
     return hits[:, :k] @ discount[: hits.shape[1]] / ideal
 
 
+def average_precision(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
+    """Σ over the hits in the first k places of precision@(their rank), over all targets; its mean over users is MAP@k.
+
+    A user with more targets than k cannot reach 1 (as trec_eval's `map_cut`, and RecTools' `MAP` by default).
+
+    Source: Manning, Raghavan and Schütze, Introduction to information retrieval, 2008, section 8.4.
+
+    >>> average_precision(np.array([[True, False, True]]), np.array([2]), 3).round(4)
+    array([0.8333])
+    """
+    first = hits[:, :k]
+    precisions = np.cumsum(first, axis=1) / np.arange(1, first.shape[1] + 1)
+    return (precisions * first).sum(axis=1) / targets
+
+
 PER_USER: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     Metrics.NDCG: ndcg,
     Metrics.HIT_RATE: hit_rate,
@@ -81,6 +96,7 @@ PER_USER: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     Metrics.PRECISION: precision,
     Metrics.F1: f1,
     Metrics.MRR: mrr,
+    Metrics.MAP: average_precision,
 }
 
 

@@ -34,7 +34,7 @@ demo: $(READY) ## MovieLens-100K through every stage, on this machine
 test: $(READY) ## tests that take minutes at most
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not cluster and not gpu"
 
-test-slow: $(READY) ## the longer ones
+test-slow: $(READY) $(PEERS)/rectools/.ready ## the longer ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "slow and not long and not gpu" --timeout 2400
 
 test-long: $(READY) ## Online Retail in portions, by month and by day (hours), all kills, avro

@@ -247,10 +247,20 @@ class Metrics:
     MRR: Final = "mrr"
     MAP: Final = "map"
     COVERAGE: Final = "coverage"
+    NOVELTY: Final = "novelty"
+    DIVERSITY: Final = "diversity"
+    SERENDIPITY: Final = "serendipity"
+    POPULARITY: Final = "popularity"
+    GINI: Final = "gini"
+    POPULARITY_LIFT: Final = "popularity_lift"
     PER_USER: Final = (NDCG, HIT_RATE, RECALL, PRECISION, F1, MRR, MAP)
-    ALL: Final = (*PER_USER, COVERAGE)
+    BEYOND: Final = (COVERAGE, NOVELTY, DIVERSITY, SERENDIPITY, GINI, POPULARITY_LIFT)
+    """What a list is beside right."""
+    ALL: Final = (*PER_USER, *BEYOND)
     """Of lists; those below are of single events."""
     AUC: Final = "auc"
     ACCURACY: Final = "accuracy"
+    LOG_LOSS: Final = "log_loss"
+    CALIBRATION: Final = "calibration"
     MAE: Final = "mae"
     RMSE: Final = "rmse"

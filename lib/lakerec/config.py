@@ -148,6 +148,9 @@ class EvaluateConfig(Section):
     k: list[int] = Field(default_factory=lambda: [10], min_length=1)
     depth: int = Field(100, ge=100, description="length of the lists in eval/predictions")
     bootstrap: int = Field(1000, ge=100, description="resamples behind a confidence interval")
+    groups: list[str] = Field(
+        default_factory=list, description="attributes of silver/users; users of each value are a slice, <attribute>:<value>"
+    )
 
     @model_validator(mode="after")
     def _within(self) -> EvaluateConfig:

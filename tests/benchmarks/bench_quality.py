@@ -30,10 +30,11 @@ from lakerec.evaluation.lists import hit_matrix
 from lakerec.evaluation.metrics import ndcg
 from lakerec.loading import load_config
 from lakerec.models.catalog import load, seeded
+from lakerec.models.cold import cold_items
 from lakerec.models.data import Histories
 from lakerec.stages import arrays, pipeline
 from lakerec.stages.base import Context, last_run
-from lakerec.stages.evaluate import cold_targets, lists
+from lakerec.stages.evaluate import lists
 from lakerec.stages.promote import best_by_validation
 from lakerec.stages.train import SEEDS, validation_users
 
@@ -58,7 +59,8 @@ class Judge:
     def of(cls, context: Context) -> Judge:
         num_items = len(arrays.item_ids(context, {}))
         holdout = arrays.holdout(context, {}, Splits.TEST)[1]
-        return cls(holdout.histories, holdout.targets, cold_targets(context, {}, holdout, num_items), num_items)
+        cold = cold_items(arrays.known_until(context, {}, Splits.VALID).histories, num_items)
+        return cls(holdout.histories, holdout.targets, holdout.targets.only(cold, num_items), num_items)
 
     def figures(self, per_seed: list[np.ndarray]) -> dict[str, Any]:
         """Of one model's lists, int [users, depth] a seed."""

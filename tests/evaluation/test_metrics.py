@@ -8,8 +8,10 @@ import lakerec.evaluation.metrics as metrics
 import lakerec.language.batching as batching
 import numpy as np
 import pytest
-from lakerec.evaluation.intervals import bootstrap_interval
-from lakerec.evaluation.lists import evaluate_lists, hit_matrix, per_user
+from lakerec.columns import Metrics
+from lakerec.evaluation.beyond import Catalogue
+from lakerec.evaluation.intervals import bootstrap_interval, resampled_sums
+from lakerec.evaluation.lists import Figures, evaluate_lists, hit_matrix, per_user
 
 RECOMMENDED = np.array([[3, 1, 2, 0], [0, 1, 2, 3], [2, -1, -1, -1]])
 OFFSETS, TARGETS = np.array([0, 1, 3, 4]), np.array([1, 2, 3, 0])
@@ -46,11 +48,6 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall():
     np.testing.assert_allclose(metrics.f1(hits, sizes, 5), expected)
 
 
-def test_coverage_counts_distinct_items_of_the_first_places():
-    assert metrics.coverage(RECOMMENDED, 4, 1) == 0.75
-    assert metrics.coverage(RECOMMENDED, 8, 2) == 0.5
-
-
 def test_rows_for_all_users_and_for_each_slice():
     slices = {"first": np.array([True, False, False]), "nobody": np.zeros(3, dtype=bool)}
     rows = evaluate_lists("m", RECOMMENDED, OFFSETS, TARGETS, 4, [2, 3], 100, 1, slices)
@@ -58,7 +55,40 @@ def test_rows_for_all_users_and_for_each_slice():
     assert found["all", "recall", 3].value == 0.5 and found["all", "recall", 3].n == 3
     assert found["first", "hit_rate", 2].value == 1.0 and found["first", "hit_rate", 2].n == 1
     assert found["all", "coverage", 2].value == 1.0 and found["all", "coverage", 2].ci_low is None
+    assert found["all", "gini", 2].value == pytest.approx(0.15) and found["all", "gini", 2].n == 4
     assert not any(row.slice == "nobody" for row in rows)
+
+
+def test_blocks_of_users_give_the_same_figures_as_all_at_once_to_the_bit():
+    rng = np.random.default_rng(4)
+    shown = np.argsort(rng.random((50, 30)), axis=1)[:, :12]
+    sizes = rng.integers(1, 6, 50)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    targets = np.concatenate([rng.choice(30, size, replace=False) for size in sizes])
+    catalogue = Catalogue(rng.integers(0, 9, 30), 50, rng.normal(size=(30, 4)))
+    members, met = {"few": np.arange(30) < 4}, rng.uniform(1, 9, 50)
+    rows = []
+    for at_once in (50, 7):
+        figures = Figures(offsets, targets, 30, [5, 12], catalogue, members, met)
+        for start in range(0, 50, at_once):
+            figures.add(start, shown[start : start + at_once])
+        rows.append(figures.rows("m", 100, 1, {"half": np.arange(50) < 25}))
+    whole, parts = rows
+    assert whole == parts
+    assert {row.metric for row in whole if row.slice == "all"} == set(Metrics.ALL)
+    assert {row.metric for row in whole if row.slice in ("few", "half")} == set(Metrics.PER_USER)
+    (lift,) = (row for row in whole if (row.metric, row.k) == ("popularity_lift", 5))
+    assert lift.value == pytest.approx(catalogue.popularity[shown[:, :5]].mean() / met.mean() - 1)
+
+
+def test_a_slice_of_items_counts_its_own_targets_of_the_users_who_have_any():
+    members = {"two": np.array([False, False, True, False]), "none": np.zeros(4, dtype=bool)}
+    figures = Figures(OFFSETS, TARGETS, 4, [3], members=members)
+    figures.add(0, RECOMMENDED)
+    np.testing.assert_array_equal(figures.per_user("two")["recall", 3], [np.nan, 1.0, np.nan])
+    rows = {(row.slice, row.metric): row for row in figures.rows("m", 100, 1)}
+    assert rows["two", "mrr"].value == pytest.approx(1 / 3) and rows["two", "mrr"].n == 1
+    assert not any(part == "none" for part, _ in rows)
 
 
 def test_the_interval_covers_the_mean_of_a_known_distribution():
@@ -71,6 +101,13 @@ def test_the_interval_covers_the_mean_of_a_known_distribution():
     values = rng.normal(size=1000)
     low, high = bootstrap_interval(values, 2000, 1)
     assert (high - low) == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
+
+
+def test_a_sample_draws_the_same_users_in_every_column_and_as_many_as_there_are():
+    values = np.array([[1.0, 10.0, 1.0], [2.0, 20.0, 1.0], [5.0, 50.0, 1.0]])
+    sums = resampled_sums(values, 200, 1)
+    np.testing.assert_allclose(sums[:, 1], 10 * sums[:, 0])
+    assert set(sums[:, 2]) == {3.0} and len(set(sums[:, 0])) == 10, "multisets of three of three"
 
 
 def test_interval_of_nothing_is_not_a_number():

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lakerec.columns import Models, Tables
+from lakerec.columns import Metrics, Models, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.models.catalog import CHOSEN
 from lakerec.models.compressed import PRECISIONS
 from lakerec.stages import pipeline, planning, promote
 from lakerec.stages.base import last_run, standing
 from lakerec.stages.train import VALIDATION_CELLS, Job, validation_users
+from lakerec.stages.user_figures import figures
 from lakerec.training_config import TrainConfig
 
 from tests import shop
@@ -110,15 +111,41 @@ def test_metrics_are_those_of_the_lists_in_the_table(whole):
         assert found["ndcg"] == pytest.approx(sum(1 / math.log2(rank + 1) for rank in ranks.values()) / len(judged))
 
 
+def test_slices_and_gaps_of_groups_are_in_the_table_with_what_lists_are_beside_right(whole):
+    """40 customers of four kinds of goods: ten a category, too few for a slice; portraits have segments or none."""
+    _, context, _ = whole
+    found = context.lake.read(Tables.METRICS).where(f"model = '{Models.EASE}'").collect()
+    whole_rows = {row.metric: row for row in found if row.slice == "all"}
+    assert whole_rows.keys() == set(Metrics.ALL)
+    assert {row.metric for row in found if row.slice != "all"} == set(Metrics.PER_USER)
+    items = {row.slice: row.n for row in found if row.metric == "ndcg" and row.slice in ("head", "torso", "tail")}
+    assert sum(items.values()) == whole_rows["ndcg"].n, "one target a user"
+    assert whole_rows["diversity"].ci_low <= whole_rows["diversity"].value <= whole_rows["diversity"].ci_high
+    assert 0 <= whole_rows["gini"].value < 1 and whole_rows["novelty"].value > 0
+
+
+def test_figures_of_users_out_of_spark_are_those_of_the_driver(whole):
+    _, context, outcomes = whole
+    outcome = next(each for each in outcomes if each.stage == "evaluate")
+    rows = figures(context, outcome.row["inputs"], outcome.run_id, [5, 10]).toPandas()
+    assert set(rows["model"]) == set(FITTED) and not rows.isna().any(axis=None)
+    means = context.lake.read(Tables.METRICS).where("slice = 'all' and k = 10").collect()
+    for row in means:
+        if row.metric in Metrics.PER_USER:
+            own = rows.loc[rows["model"] == row.model, f"{row.metric}_at_10"]
+            assert (len(own), own.mean()) == (row.n, pytest.approx(row.value, abs=1e-12)), (row.model, row.metric)
+    assert (rows["recall_at_5"] <= rows["recall_at_10"]).all() and rows["recall_at_5"].sum() > 0
+
+
 def test_the_behaviour_model_is_judged_by_single_events_too(whole):
     """Goods are one of four kinds, and each is bought once at a time: values are 1."""
     _, context, _ = whole
     found = context.lake.read(Tables.METRICS).where("k = 0").collect()
     assert {(row.model, row.slice) for row in found} == {(Models.BEHAVIOUR, "all")}
-    assert {row.metric for row in found} == {"auc", "accuracy", "mae", "rmse"}
+    assert {row.metric for row in found} == {"auc", "accuracy", "log_loss", "calibration", "mae", "rmse"}
     judged = context.lake.read(Tables.METRICS).where("metric = 'ndcg' and model = 'behaviour' and slice = 'all'").first().n
     for row in found:
-        assert row.ci_low <= row.value <= row.ci_high and row.n == judged
+        assert (row.ci_low <= row.value or row.metric == "calibration") and row.value <= row.ci_high and row.n == judged
         assert 0.5 <= row.value <= 1 if row.metric == "auc" else row.value <= 1
 
 

@@ -5,16 +5,18 @@ Figures are made a user first, so that intervals over users are those of the ran
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
+from scipy.special import expit
 
 from lakerec.columns import Metrics
-from lakerec.evaluation.intervals import bootstrap_interval
-from lakerec.evaluation.lists import ALL, MetricRow
+from lakerec.evaluation.drift import quantile_groups
+from lakerec.evaluation.intervals import bootstrap_interval, percentile_interval, resampled_sums
+from lakerec.evaluation.lists import ALL, MetricRow, mean_rows
 
 NO_LIST = 0
 """`k` of a figure that no list has part in."""
+BINS = 10
+"""Of calibration."""
 
 
 def auc(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -33,13 +35,16 @@ def auc(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarr
     >>> auc(np.array([3.0, 1.0, 2.0, 1.0]), np.array([True, True, False, False]), np.array([0, 4]))
     array([0.625])
     """
-    found = np.full(len(offsets) - 1, np.nan)
-    for user in range(len(found)):
-        part = slice(offsets[user], offsets[user + 1])
-        own, others = logits[part][wanted[part]][:, None], logits[part][~wanted[part]]
-        if len(own) and len(others):
-            found[user] = ((own > others) + 0.5 * (own == others)).mean()
-    return found
+    users = _users(offsets)
+    order = np.lexsort((logits, users))
+    rises = np.append(True, (np.diff(logits[order]) > 0) | (np.diff(users[order]) > 0))
+    firsts = np.append(np.flatnonzero(rises), len(order))
+    middles = (firsts[:-1] + firsts[1:] - 1) / 2  # of equal logits
+    ranks = np.empty(len(order))
+    ranks[order] = np.repeat(middles, np.diff(firsts)) - offsets[:-1][users[order]]
+    own, others = (np.bincount(users[kind], minlength=len(offsets) - 1) for kind in (wanted, ~wanted))
+    above = np.bincount(users[wanted], ranks[wanted], len(offsets) - 1) - own * (own - 1) / 2
+    return np.divide(above, own * others, out=np.full(len(own), np.nan), where=own * others > 0)
 
 
 def accuracy(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -48,28 +53,64 @@ def accuracy(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.
     >>> accuracy(np.array([3.0, -1.0, -2.0, -1.0]), np.array([True, True, False, False]), np.array([0, 4]))
     array([0.75])
     """
-    users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    right = (logits > 0) == wanted
-    halves = [_mean_by(users[kind], right[kind].astype(float), len(offsets) - 1) for kind in (wanted, ~wanted)]
-    return (halves[0] + halves[1]) / 2
+    return _mean_of_kinds((logits > 0) == wanted, wanted, offsets)
+
+
+def log_loss(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """For each user −ln of the probability given to what is so, either kind counting for a half; as `auc`.
+
+    It is the loss that the behaviour model learns by: 0.693 is a coin's, less is better. Source: Good, Rational decisions,
+    Journal of the Royal Statistical Society B 14, 1952.
+
+    >>> log_loss(np.array([0.0, 0.0]), np.array([True, False]), np.array([0, 2])).round(4)
+    array([0.6931])
+    """
+    return _mean_of_kinds(np.logaddexp(0, np.where(wanted, -logits, logits)), wanted, offsets)
+
+
+def calibration(
+    logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray, resamples: int, seed: int
+) -> tuple[float, float, float]:
+    """Expected calibration error with a 95 % interval: Σ over bins of their share · |mean probability − share that is so|.
+
+    `BINS` bins of equal weight by probability, equal ones in one bin; of each user either kind weighs a half. The interval
+    is the bootstrap's over users, with these bins; since errors have no sign, chance alone gives more than 0.
+
+    Sources: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015; bins
+    of equal mass: Nguyen and O'Connor, Posterior calibration and exploratory analysis for natural language processing
+    models, EMNLP 2015.
+
+    Args:
+        logits, wanted, offsets: as `auc`, each user with items of both kinds.
+
+    >>> calibration(np.array([0.0, 0.0]), np.array([True, False]), np.array([0, 2]), 100, 1)
+    (0.0, 0.0, 0.0)
+    """
+    users, count = _users(offsets), len(offsets) - 1
+    kinds = users * 2 + wanted
+    weights = 0.5 / np.bincount(kinds, minlength=2 * count)[kinds]
+    levels, place = np.unique(logits, return_inverse=True)
+    bins = quantile_groups(np.bincount(place, weights, len(levels)), BINS)[place]
+    errors = weights * (expit(logits) - wanted)
+    whole = np.bincount(users * BINS + bins, errors, count * BINS).reshape(count, BINS)
+    low, high = percentile_interval(np.abs(resampled_sums(whole, resamples, seed)).sum(axis=1, keepdims=True) / count)
+    return float(np.abs(whole.sum(axis=0)).sum() / count), float(low[0]), float(high[0])
 
 
 def engagement_rows(
     model: str, logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray, resamples: int, seed: int
 ) -> list[MetricRow]:
-    """AUC and accuracy, means over the users who have items of both kinds, with 95 % bootstrap intervals."""
-    figures: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-        Metrics.AUC: auc, Metrics.ACCURACY: accuracy,
-    }  # fmt: skip
-    rows = []
-    for metric, function in figures.items():
-        each = function(logits, wanted, offsets)
-        each = each[np.isfinite(each)]
-        if not len(each):
-            continue
-        low, high = bootstrap_interval(each, resamples, seed)
-        rows.append(MetricRow(model, ALL, metric, NO_LIST, float(each.mean()), low, high, len(each)))
-    return rows
+    """AUC, accuracy, log loss and calibration over the users who have items of both kinds, with 95 % bootstrap intervals."""
+    area = auc(logits, wanted, offsets)
+    both = np.isfinite(area)
+    if not both.any():
+        return []
+    kept, lengths = both[_users(offsets)], np.diff(offsets)[both]
+    asked = (logits[kept].astype(np.float64), wanted[kept], np.concatenate([[0], np.cumsum(lengths)]))
+    each = {Metrics.AUC: area[both], Metrics.ACCURACY: accuracy(*asked), Metrics.LOG_LOSS: log_loss(*asked)}
+    rows = mean_rows(model, ALL, {(metric, NO_LIST): values for metric, values in each.items()}, resamples, seed)
+    error = calibration(*asked, resamples, seed)
+    return [*rows, MetricRow(model, ALL, Metrics.CALIBRATION, NO_LIST, *error, len(lengths))]
 
 
 def value_rows(
@@ -90,6 +131,18 @@ def value_rows(
         mean, low, high = (float(end) ** root for end in (each.mean(), *bootstrap_interval(each, resamples, seed)))
         rows.append(MetricRow(model, ALL, metric, NO_LIST, mean, low, high, count))
     return rows
+
+
+def _users(offsets: np.ndarray) -> np.ndarray:
+    """To whom each item belongs, int [total]."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _mean_of_kinds(values: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Mean of the means of both kinds of each user, float64 [n]."""
+    users = _users(offsets)
+    halves = [_mean_by(users[kind], values[kind].astype(np.float64), len(offsets) - 1) for kind in (wanted, ~wanted)]
+    return (halves[0] + halves[1]) / 2
 
 
 def _mean_by(users: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

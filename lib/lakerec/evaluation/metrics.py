@@ -1,7 +1,8 @@
 """Ranking metrics per user, from hits in rank order. Letters: n = users, depth = length of the lists, k = cut-off.
 
 Each function takes `hits` (bool [n, depth]: whether rank r holds a target), `targets` (int [n]: targets of each user, at
-least 1) and k, and gives float64 [n].
+least 1) and k, and gives float64 [n]. What a user gets does not depend on who else is asked about, to the bit, so that users
+may come in any blocks. `tests/evaluation/test_independent.py` compares them with RecTools.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def ndcg(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
     """
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.minimum(targets, k) - 1]
-    return hits[:, :k] @ discount[: hits.shape[1]] / ideal
+    return (hits[:, :k] * discount[: hits.shape[1]]).sum(axis=1) / ideal
 
 
 def average_precision(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
@@ -98,16 +99,3 @@ PER_USER: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     Metrics.MRR: mrr,
     Metrics.MAP: average_precision,
 }
-
-
-def coverage(recommended: np.ndarray, num_items: int, k: int) -> float:
-    """Share of the catalogue that stands in anybody's first k places.
-
-    Args:
-        recommended: int [n, depth], dense items in rank order; -1 where a list is shorter.
-
-    >>> coverage(np.array([[0, 1], [1, -1]]), 4, 2)
-    0.5
-    """
-    shown = np.unique(recommended[:, :k])
-    return float((shown >= 0).sum() / num_items)

@@ -103,8 +103,10 @@ def render(data: ReportData, path: Path) -> Path:
 
 
 def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Title and table of each part of the test users; no rows where nobody is in it."""
-    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed")} - set(TABLES)
+    """Title and table of each part of the test users but groups; no rows where nobody is in it."""
+    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed") and ":" not in row["slice"]} - set(
+        TABLES
+    )
     tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
     return [(SLICES.get(name, name), table) for name, table in tables.items()]
 

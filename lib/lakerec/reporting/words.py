@@ -23,6 +23,8 @@ MEANINGS = {
 SINGLE = {
     Metrics.AUC: "AUC: an item that was taken is above one drawn at random",
     Metrics.ACCURACY: "accuracy: yes or no is right, taken and drawn counting alike",
+    Metrics.LOG_LOSS: "log loss, taken and drawn counting alike: a coin has 0.693, less is better",
+    Metrics.CALIBRATION: "calibration: how far probabilities lie from shares, 0 at best",
     Metrics.MAE: "mean absolute error of the value given", Metrics.RMSE: "root mean squared error of it",
 }  # fmt: skip
 """Figures of single events in words."""

@@ -13,18 +13,23 @@ from lakerec.stages.values import Values
 
 OTHERS = 100
 """Items drawn a user, of those neither met nor engaged with; fewer where the draw hits some of these."""
+MOST_USERS = 50_000
+"""Of more, so many are drawn: memory stays near half a gigabyte, and an interval is narrow with fewer already."""
 
 
 def figures(
     context: Context, inputs: Inputs, model: Behaviour, users: np.ndarray, holdout: Holdout, num_items: int
 ) -> list[MetricRow]:
-    """AUC and accuracy of the targets against items drawn at random; errors of the targets' values, where they have any.
+    """How well targets are told from items drawn at random; errors of the targets' values, where they have any.
 
     Args:
         users: external ids of the holdout's users.
     """
     config = context.config
     rest = (config.evaluate.bootstrap, config.seed)
+    if len(users) > MOST_USERS:
+        drawn = np.sort(np.random.default_rng(config.seed).choice(len(users), MOST_USERS, replace=False))
+        users, holdout = users[drawn], holdout.take(drawn)
     asked, wanted = with_others(holdout, num_items, config.seed)
     rated = Values.read(context, inputs, config.train.behaviour.rated) if config.train.behaviour.rated else None
     known = None if rated is None else rated.of_events(users, holdout.histories)

@@ -1,18 +1,20 @@
 """Rank the whole catalogue for the test users with every fitted model; write lists and metrics.
 
-    test users' history (train + valid) → model → scores → items met masked → top depth → eval/predictions, eval/metrics
+    test users' history (train + valid) → model → scores → items met masked → top depth ─┬─ eval/predictions
+                                                                                        └─ figures a user → eval/metrics
 
-Slices: `all`; `cold_items` (only targets with at most five earlier events, of the users who have any) and `sparse_users`
-(at most ten events); `fp16` and `int8`, the sequence model with its items in that precision; with several seeds `seed_<n>`
-for each, and `seeds`, the mean over them with a 95 % t interval. What the behaviour model says of single events is judged by
-`lakerec.stages.engagement`; its figures have k = 0.
+Some users at a time: their lists are written and judged, and only a few numbers a user are kept.
+
+Slices: `all`; those of users, of items and of groups (`lakerec.evaluation.slices`); `fp16` and `int8`, the sequence model
+with its items in that precision; with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t
+interval. What the behaviour model says of single events is judged by `lakerec.stages.engagement`; its figures have k = 0.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,21 +23,24 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.columns import Metrics as MetricNames
 from lakerec.columns import Models, Splits, Tables
+from lakerec.config import Config
 from lakerec.errors import InputError
+from lakerec.evaluation.beyond import Catalogue
 from lakerec.evaluation.intervals import interval_over_seeds
-from lakerec.evaluation.lists import ALL, MetricRow, evaluate_lists
+from lakerec.evaluation.lists import ALL, Figures, MetricRow
+from lakerec.evaluation.slices import gap_rows
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.behaviour import Behaviour
 from lakerec.models.catalog import load, seeded
-from lakerec.models.cold import cold_items
 from lakerec.models.compressed import PRECISIONS, compressed
 from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
+from lakerec.models.slices import Categories
 from lakerec.models.topk import recommend
 from lakerec.stages import arrays, engagement
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
+from lakerec.stages.slices import Slices, catalogue_of, mean_popularity, slices_of
 from lakerec.stages.train import SEEDS
 from lakerec.stages.values import rated_tables
 
@@ -43,19 +48,41 @@ if TYPE_CHECKING:
     from pyspark.sql import Row
 
 ROWS_AT_ONCE = 2_000_000
-"""Rows of eval/predictions that are written together."""
-SPARSE_USER_EVENTS = 10
-COLD_ITEMS, SPARSE_USERS = "cold_items", "sparse_users"
+"""Rows of eval/predictions that are judged and written together."""
 TRAIN_RUN = "train_run"
 """Detail that names the train run whose models were evaluated."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Whom the models are judged on, and what is known of them and of the catalogue before."""
+
+    ids: np.ndarray
+    """External ids of the items, object [num_items]."""
+    users: np.ndarray
+    """External ids of the users, object [n]."""
+    holdout: Holdout
+    catalogue: Catalogue
+    slices: Slices
+    met: np.ndarray
+    """Mean popularity of what each user met, float64 [n]."""
+
+    @classmethod
+    def read(cls, context: Context, inputs: Inputs) -> EvaluationSet:
+        """Out of the lake."""
+        ids = arrays.item_ids(context, inputs)
+        users, holdout = arrays.holdout(context, inputs, Splits.TEST)
+        known = arrays.known_until(context, inputs, Splits.VALID).histories
+        categories = Categories.of_items(arrays.descriptions(context, inputs)[1])
+        catalogue = catalogue_of(known, arrays.item_vectors(context, inputs, len(ids)), categories)
+        slices = slices_of(context, inputs, users, holdout, known, categories)
+        return cls(ids, users, holdout, catalogue, slices, mean_popularity(holdout.histories, catalogue))
 
 
 def run(context: Context, inputs: Inputs) -> Result:
     trained = _train_run(context, inputs)
     _remove_unfinished(context)
-    ids = arrays.item_ids(context, inputs)
-    users, holdout = arrays.holdout(context, inputs, Splits.TEST)
-    cold = cold_targets(context, inputs, holdout, len(ids))
+    test = EvaluationSet.read(context, inputs)
     rows: list[MetricRow] = []
     written = 0
     fitted = _fitted(trained)
@@ -63,14 +90,12 @@ def run(context: Context, inputs: Inputs) -> Result:
         name = path.name
         context.progress.update(name, number, len(fitted))
         model = load(path)
-        items, scores = lists(model, holdout.histories, context.config.evaluate.depth, len(ids))
-        rows += _metrics(context, name, items, holdout, len(ids), cold)
+        found, lines = _judged(context, test, name, model)
+        rows, written = rows + found, written + lines
         if name == Models.SEQUENCE:
-            rows += _compressed(context, model, holdout, len(ids))
+            rows += _compressed(context, model, test)
         if isinstance(model, Behaviour):
-            rows += engagement.figures(context, inputs, model, users, holdout, len(ids))
-        if "#" not in name:
-            written += _write_lists(context, name, users, ids, items, scores)
+            rows += engagement.figures(context, inputs, model, test.users, test.holdout, len(test.ids))
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
     write_own(context, [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model], Tables.METRICS)
@@ -79,8 +104,8 @@ def run(context: Context, inputs: Inputs) -> Result:
         for row in rows
         if row.slice == ALL and "#" not in row.model
     }
-    details = {"users": str(len(users)), TRAIN_RUN: trained.run_id}
-    return Result(rows_in=len(users), rows_out=written, details=details, metrics=figures)
+    details = {"users": str(len(test.users)), TRAIN_RUN: trained.run_id}
+    return Result(rows_in=len(test.users), rows_out=written, details=details, metrics=figures)
 
 
 def _train_run(context: Context, inputs: Inputs) -> Row:
@@ -92,7 +117,8 @@ def _train_run(context: Context, inputs: Inputs) -> Row:
     row = last_run(context.lake, "train")
     if row is None:
         raise InputError("no model has been fitted in this lake: run `lakerec train` first")
-    changed = [table for table in inputs if row.inputs.get(table) != inputs[table]]
+    learned = (Tables.SEQUENCES, Tables.ITEM_INDEX, *rated_tables(context.config))
+    changed = [table for table in learned if row.inputs.get(table) != inputs.get(table)]
     if changed:
         raise InputError(f"{', '.join(changed)} changed since the models were fitted: run `lakerec train` first")
     return row
@@ -119,35 +145,43 @@ def lists(
     return np.concatenate([items for _, items, _ in parts]), np.concatenate([scores for *_, scores in parts])
 
 
-def cold_targets(context: Context, inputs: Inputs, holdout: Holdout, num_items: int) -> Histories:
-    """The targets that few events were known of."""
-    items = cold_items(arrays.known_until(context, inputs, Splits.VALID).histories, num_items)
-    return holdout.targets.only(items, num_items)
+def blocks(
+    model: Recommender, histories: Histories, depth: int, num_items: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """The same, `ROWS_AT_ONCE` places at a time: the first user's index, items and scores [users, depth]."""
+    at_once = max(1, ROWS_AT_ONCE // min(depth, num_items))
+    for start in range(0, len(histories), at_once):
+        part = np.arange(start, min(start + at_once, len(histories)))
+        yield start, *lists(model, histories.take(part), depth, num_items)
 
 
-def _metrics(
-    context: Context, name: str, items: np.ndarray, holdout: Holdout, num_items: int, cold: Histories
-) -> list[MetricRow]:
-    """Of all users and targets, of the users with short histories, and of the cold targets alone."""
-    config = context.config
-    rest = (num_items, config.evaluate.k, config.evaluate.bootstrap, config.seed)
-    users, targets = np.flatnonzero(cold.lengths), holdout.targets
-    short = {SPARSE_USERS: holdout.histories.lengths <= SPARSE_USER_EVENTS}
-    rows = evaluate_lists(name, items, targets.offsets, targets.items, *rest, short)
-    if len(users):
-        part = cold.take(users)
-        few = evaluate_lists(name, items[users], part.offsets, part.items, *rest)
-        rows += [replace(row, slice=COLD_ITEMS) for row in few if row.metric != MetricNames.COVERAGE]
-    return rows
+def _judged(context: Context, test: EvaluationSet, name: str, model: Recommender) -> tuple[list[MetricRow], int]:
+    """A model's figures, and how many rows of its lists were written; of a further seed none, and of `all` alone."""
+    config, targets, further = context.config, test.holdout.targets, "#" in name
+    items_of = {} if further else test.slices.items
+    figures = Figures(targets.offsets, targets.items, len(test.ids), config.evaluate.k, test.catalogue, items_of, test.met)
+    written = 0
+    shown = blocks(model, test.holdout.histories, config.evaluate.depth, len(test.ids))
+    for number, (start, items, scores) in enumerate(shown, start=1):
+        figures.add(start, items)
+        if not further:
+            users = test.users[start : start + len(items)]
+            written += _write_lists(context, name, number, users, test.ids, items, scores)
+    rest = (config.evaluate.bootstrap, config.seed)
+    rows = figures.rows(name, *rest, {} if further else test.slices.of_users)
+    for kind, groups in () if further else test.slices.groups.items():
+        rows += gap_rows(name, kind, list(groups.values()), figures.per_user(), *rest)
+    return rows, written
 
 
-def _compressed(context: Context, model: Recommender, holdout: Holdout, num_items: int) -> list[MetricRow]:
+def _compressed(context: Context, model: Recommender, test: EvaluationSet) -> list[MetricRow]:
     """Of the model with a smaller item table, the precision as the slice."""
-    config, rows = context.config.evaluate, []
+    config, targets, rows = context.config.evaluate, test.holdout.targets, []
     for precision in PRECISIONS:
-        items, _ = lists(compressed(model, precision), holdout.histories, config.depth, num_items)
-        targets, rest = holdout.targets, (num_items, config.k, config.bootstrap, context.config.seed)
-        found = evaluate_lists(model.name, items, targets.offsets, targets.items, *rest)
+        figures = Figures(targets.offsets, targets.items, len(test.ids), config.k)
+        for start, items, _ in blocks(compressed(model, precision), test.holdout.histories, config.depth, len(test.ids)):
+            figures.add(start, items)
+        found = figures.rows(model.name, config.bootstrap, context.config.seed)
         rows += [replace(row, slice=precision) for row in found]
     return rows
 
@@ -167,17 +201,13 @@ def _over_seeds(rows: list[MetricRow], seeds: list[int]) -> Iterator[MetricRow]:
 
 
 def _write_lists(
-    context: Context, name: str, users: np.ndarray, ids: np.ndarray, items: np.ndarray, scores: np.ndarray
+    context: Context, name: str, number: int, users: np.ndarray, ids: np.ndarray, items: np.ndarray, scores: np.ndarray
 ) -> int:
-    """Append one model's lists, some users at a time, so that memory holds those alone; gives the rows."""
-    written, at_once = 0, max(1, ROWS_AT_ONCE // items.shape[1])
-    for number, start in enumerate(range(0, len(users), at_once), start=1):
-        part = slice(start, start + at_once)
-        frame = _predictions(context, name, users[part], ids, items[part], scores[part])
-        rows = context.spark.createDataFrame(frame, CONTRACTS[Tables.PREDICTIONS].schema)
-        context.lake.append(rows, Tables.PREDICTIONS, f"{context.application}-{name}", number)
-        written += len(frame)
-    return written
+    """Append the lists of a model's block of users, `number` from 1; gives the rows."""
+    frame = _predictions(context, name, users, ids, items, scores)
+    rows = context.spark.createDataFrame(frame, CONTRACTS[Tables.PREDICTIONS].schema)
+    context.lake.append(rows, Tables.PREDICTIONS, f"{context.application}-{name}", number)
+    return len(frame)
 
 
 def _predictions(
@@ -209,12 +239,19 @@ def _remove_unfinished(context: Context) -> None:
         lake.delete(table, gone)
 
 
+def _asked(config: Config) -> tuple[str, ...]:
+    """Tables that are read where the config wants what is made of them."""
+    groups = (Tables.USERS,) if config.evaluate.groups else ()
+    segments = (Tables.PORTRAITS,) if config.profile.people else ()
+    return (*rated_tables(config), *groups, *segments)
+
+
 STAGE = Stage(
     name="evaluate",
     run=run,
     summary="full-catalogue ranking on the test users",
-    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX),
-    asks_for=rated_tables,
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEMS, Tables.ITEM_VECTORS),
+    asks_for=_asked,
     writes=(Tables.PREDICTIONS, Tables.METRICS),
     sections=("evaluate",),
     after=("train",),

@@ -28,6 +28,7 @@ split: {{protocol: leave_last_out}}
 encoder: {{precision: fp32}}
 train: {{models: [popular, ease, content, sequence, blend], epochs: 2, dims: 16, blocks: 1, max_length: 8}}
 evaluate: {{bootstrap: 100}}
+promote: {{free_text: false}}
 """
 
 

@@ -91,6 +91,8 @@ def test_a_childs_column_mapping_replaces_the_parents(file):
         ("train.choices.half_life_days=[7, -7]", r"`train\.choices`: `half_life_days` cannot be -7: .*or equal to 0"),
         ("train.choices={als.alpha: [0]}", r"`train\.choices`: `als\.alpha` cannot be 0: .*greater than 0"),
         ("train.choices.recent_days=[7.5]", r"`recent_days` cannot be 7\.5: .*valid integer"),
+        ("promote.model_name=main.recommender", r"`promote\.model_name`: .*must be one word or catalog\.schema\.model"),
+        ("promote.copy_to={name: a/b}", r"`promote\.copy_to\.name`: .*must be one word"),
         ("train.epochs", r"expected key\.path=value"),
         ("name.first=x", r"`name` is a value, not a section"),
     ],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lakerec.columns import Columns, Metrics
 from lakerec.errors import nearest
@@ -159,10 +160,29 @@ class EvaluateConfig(Section):
         return self
 
 
-class PromoteConfig(Section):
-    """What makes a challenger the champion."""
+def _registered_name(value: str) -> str:
+    if not re.fullmatch(r"[^\s./:%'\"\\]+(\.[^\s./:%'\"\\]+){0,2}", value) or value.count(".") == 1:
+        raise ValueError("must be one word or catalog.schema.model, without spaces, quotes and any of / : % \\")
+    return value
 
-    model_name: str | None = Field(None, description="registered model name; default: lakerec-<name>")
+
+RegisteredName = Annotated[str, AfterValidator(_registered_name)]
+"""A plain name of MLflow's registry, or Unity Catalog's."""
+
+
+class CopyConfig(Section):
+    """Another registry, or another name in this one, that serves copies of what is promoted."""
+
+    name: RegisteredName = Field(description="registered name there, such as catalog.schema.model")
+    uri: str | None = Field(None, description="its MLflow, such as databricks or sqlite:///…; null: this one")
+
+
+class PromoteConfig(Section):
+    """What makes a challenger the champion, and what its package holds."""
+
+    model_name: RegisteredName | None = Field(
+        None, description="registered model name, or catalog.schema.model; default: lakerec-<name>"
+    )
     model: str | None = Field(None, description="the model that is offered; null: the one that validation likes best")
     metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr"] = Metrics.NDCG
     k: int = Field(10, ge=1)
@@ -172,6 +192,9 @@ class PromoteConfig(Section):
     table: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="precision of the sequence model's items as it serves"
     )
+    free_text: bool = Field(True, description="put the encoder into the package, so that it answers texts")
+    known_users: bool = Field(False, description="put everybody's history into the package, so that it answers user ids")
+    copy_to: CopyConfig | None = Field(None, description="where else each champion is to serve")
 
 
 class RecommendConfig(Section):

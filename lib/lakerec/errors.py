@@ -55,6 +55,10 @@ class PromotionError(LakerecError):
     """A model could not be packaged, registered or compared."""
 
 
+class IntegrityError(PromotionError):
+    """A registered model's files are not those that were registered."""
+
+
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The end of a message about an unknown name; empty where no known one is as like it as `cutoff` (1: the same).
 

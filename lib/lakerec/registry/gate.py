@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from lakerec.models.catalog import load
-from lakerec.models.protocol import Recommender
+from lakerec.registry.loading import registered as registered
 from lakerec.registry.tracking import Tracker
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -85,11 +80,3 @@ def set_alias(tracker: Tracker, name: str, alias: str, version: str) -> None:
 def tags_of(tracker: Tracker, name: str, version: str) -> dict[str, str]:
     """What a registered version was tagged with."""
     return dict(tracker.client.get_model_version(name, version).tags)
-
-
-def registered(tracker: Tracker, name: str, version: str) -> tuple[Recommender, np.ndarray]:
-    """The recommender of a registered version, and the external ids of its items by its own dense index."""
-    whole = Path(tracker.mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
-    folder = whole / "artifacts" / "model"
-    ids = np.array(json.loads((folder / "items.json").read_text(encoding="utf-8")), dtype=object)
-    return load(folder / "recommender"), ids

@@ -61,11 +61,16 @@ class Tracker:
     def __init__(self, config: TrackingConfig, name: str) -> None:
         self.mlflow = quiet_mlflow()
         self._file = Path(config.uri.removeprefix(SQLITE)) if config.uri.startswith(SQLITE) else None
-        self.mlflow.set_tracking_uri(config.uri)
-        self.mlflow.set_registry_uri(config.uri if "databricks" not in config.uri else None)
-        self._name, self._artifacts = config.experiment or name, config.artifacts or _beside(config.uri)
+        self._uri = config.uri
+        self.use()
+        self._name, self._artifacts = config.experiment or name, config.artifacts or artifacts_beside(config.uri)
         self._parent: str | None = None
         self._run: str | None = None
+
+    def use(self) -> None:
+        """Have MLflow work on this store: of those that a process has, the one that was made last is used."""
+        self.mlflow.set_tracking_uri(self._uri)
+        self.mlflow.set_registry_uri(self._uri if "databricks" not in self._uri else None)
 
     @property
     def client(self) -> MlflowClient:
@@ -148,7 +153,7 @@ class Tracker:
         self.client.log_dict(self.run_id, dict(values), name)
 
 
-def _beside(uri: str) -> str | None:
+def artifacts_beside(uri: str) -> str | None:
     """Artifact root for a sqlite store: the folder mlartifacts next to the file."""
     if not uri.startswith(SQLITE):
         return None

@@ -29,8 +29,10 @@ from lakerec.models.catalog import load
 from lakerec.models.compressed import compressed
 from lakerec.models.data import Holdout
 from lakerec.registry import gate
+from lakerec.registry.card import card
+from lakerec.registry.copying import follow
 from lakerec.registry.packaging import register
-from lakerec.stages import arrays, starting
+from lakerec.stages import arrays, packing, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.evaluate import TRAIN_RUN, lists
 
@@ -49,7 +51,7 @@ def run(context: Context, inputs: Inputs) -> Result:
     model, why = candidate(chosen, values, champion, "asked for" if config.model else "chosen on validation")
     if config.model and model == chosen:
         why = [f"{model} was asked for, validation likes {best_by_validation(dict(trained.details))} best"]
-    version = _registered(context, inputs, name, model, trained)
+    version = _registered(context, inputs, name, model, trained, evaluated)
     if config.table != "fp32":
         values |= {model: _version_value(context, inputs, name, version) or 0.0}
     gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
@@ -59,11 +61,14 @@ def run(context: Context, inputs: Inputs) -> Result:
         before, decision = _decided(context, inputs, name, version, champion, values, model)
         decision = replace(decision, reasons=[*why, *decision.reasons])
         _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
+    copied = {}
     if decision.promoted:
         gate.set_alias(context.tracker, name, gate.CHAMPION, version)
+        if config.copy_to is not None:
+            copied = {"copied_to": f"{config.copy_to.name}/{follow(context.tracker, name, version, config.copy_to)}"}
     details = {
         "model": model, "version": version, "promoted": str(decision.promoted).lower(),
-        "reasons": json.dumps(decision.reasons), "champion": version if decision.promoted else str(champion),
+        "reasons": json.dumps(decision.reasons), "champion": version if decision.promoted else str(champion), **copied,
     }  # fmt: skip
     return Result(rows_in=1, rows_out=int(decision.promoted), details=details, metrics={"test_value": values[model]})
 
@@ -167,17 +172,19 @@ def _test_values(context: Context, run_id: str) -> dict[str, float]:
     return values
 
 
-def _registered(context: Context, inputs: Inputs, name: str, model: str, trained: Row) -> str:
+def _registered(context: Context, inputs: Inputs, name: str, model: str, trained: Row, evaluated: Row) -> str:
     """The version of this train run's model, registered unless an earlier try came so far."""
     table = context.config.promote.table
-    tags = {TRAIN_RUN: trained.run_id, "model": model, "table": table}
+    tags = {TRAIN_RUN: trained.run_id, "model": model, "table": table, **packing.tags(context.config.promote)}
     found = gate.version_with(context.tracker, name, tags)
     if found is not None:
         return found
     recommender = load(Path(trained.details["folder"]) / model)
     recommender = recommender if table == "fp32" else compressed(recommender, table)
     encoder = {starting.ENCODER: trained.details.get(starting.ENCODER, "")}
-    return register(context.tracker, name, recommender, arrays.item_ids(context, inputs), tags | encoder)
+    package = packing.packed(context, inputs, recommender)
+    described = card(packing.card_data(context, package, name, model, trained, evaluated))
+    return register(context.tracker, name, package.contents, tags | encoder, described)
 
 
 def _version_value(

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from lakerec.registry.contents import FOLDER
@@ -19,7 +20,7 @@ from tests.registry import packages
 from tests.registry.packages import ITEMS, TEXTS, USERS, contents, text_side
 from tests.small_models import small_bert
 
-ENVIRONMENT = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1"}
+ENVIRONMENT = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,8 @@ def test_it_answers_over_http(store, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/shop/1", "--env-manager", "local"]
-    environment = {**ENVIRONMENT, "MLFLOW_TRACKING_URI": tracker.mlflow.get_tracking_uri()}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as activating the environment does
+    environment = {**ENVIRONMENT, "PATH": path, "MLFLOW_TRACKING_URI": tracker.mlflow.get_tracking_uri()}
     log = (tmp_path / "log").open("w")
     server = subprocess.Popen(
         [*command, "--port", str(port), "--workers", "1"], cwd=tmp_path, env=environment, stdout=log, stderr=log,
@@ -100,7 +102,8 @@ def test_it_answers_over_http(store, tmp_path):
         status, message = _post(port, [{"items": ["cup"], "times": [1, 2]}])
         assert status == 400 and "row 0: times must have one number for each of its 1 items" in message
     finally:
-        os.killpg(server.pid, 15)
+        if server.poll() is None:
+            os.killpg(server.pid, 15)
         server.wait(30)
 
 

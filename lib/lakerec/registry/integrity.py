@@ -59,7 +59,7 @@ def check(folder: Path, digest: str | None, what: str) -> None:
         what: name and version, for the message.
 
     Raises:
-        IntegrityError: a file was altered, added or taken away, or MLmodel has something else loaded than lakerec's own code.
+        IntegrityError: a file was altered, added or taken away, or MLmodel has something else loaded than lakerec's code.
     """
     if digest is None:
         raise IntegrityError(f"{what} has no digest of its files, so no change would be noticed: register it anew")

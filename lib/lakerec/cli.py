@@ -121,6 +121,20 @@ def maintain(conf: Conf, set_: Set = None, as_json: AsJson = False, dry_run: Dry
     _show(upkeep.maintain(config, dry_run), upkeep.print_upkeep, as_json)
 
 
+@app.command("rollback", help="What served before serves again, lists included; or the version that --to names.")
+def rollback(
+    conf: Conf, set_: Set = None, as_json: AsJson = False,
+    to: Annotated[
+        str | None, typer.Option("--to", help="The registered version that is to serve.", show_default="the one before")
+    ] = None,
+) -> None:  # fmt: skip
+    from lakerec.stages import rollback as rollbacks
+
+    config = load_config(conf, set_ or ())
+    watched = _set_up_output(as_json)
+    _show(rollbacks.roll_back(config, to, watched), rollbacks.print_rollback, as_json)
+
+
 @app.command("tune", help="Search for better settings of the models, judged on validation.")
 def tune(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
     from lakerec.stages import tuning

@@ -37,6 +37,8 @@ class Tables:
     PREDICTIONS: Final = "eval/predictions"
     METRICS: Final = "eval/metrics"
     COLD_RETRIEVAL: Final = "eval/cold_retrieval"
+    COMPARISON: Final = "eval/comparison"
+    LEAKAGE: Final = "eval/leakage"
     RECOMMENDATIONS: Final = "serve/recommendations"
     RUNS: Final = "ops/runs"
     FILES: Final = "ops/files"

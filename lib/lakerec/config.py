@@ -160,6 +160,19 @@ class EvaluateConfig(Section):
         return self
 
 
+class GuardrailConfig(Section):
+    """What a challenger must not break, however good its metric is."""
+
+    slices: float = Field(
+        0.1, ge=0, lt=1, description="share of the champion's value that a slice of users or items may lose, beyond chance"
+    )
+    coverage: float = Field(
+        0.5, ge=0, le=1, description="share of the champion's coverage that the challenger's lists must keep; 0: any"
+    )
+    latency_ms: float = Field(250.0, ge=0, description="longest time for one user's list; 0: any")
+    drift: bool = Field(True, description="whether a challenger is refused that `lakerec drift` says to fit anew")
+
+
 def _registered_name(value: str) -> str:
     if not re.fullmatch(r"[^\s./:%'\"\\]+(\.[^\s./:%'\"\\]+){0,2}", value) or value.count(".") == 1:
         raise ValueError("must be one word or catalog.schema.model, without spaces, quotes and any of / : % \\")
@@ -189,6 +202,10 @@ class PromoteConfig(Section):
     minimum_gain: float = Field(
         0.0, gt=-1, description="how much better, as a share of the champion's value; below 0: how much worse may be"
     )
+    certainty: float = Field(
+        0.5, ge=0, lt=1, description="share of the resampled test users in which the gain must exceed the minimum"
+    )
+    guardrails: GuardrailConfig = GuardrailConfig()
     table: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="precision of the sequence model's items as it serves"
     )

@@ -38,6 +38,7 @@ from lakerec.lake.contract import (
 )
 from lakerec.lake.contract import key as _key
 from lakerec.lake.feature_contracts import FEATURES
+from lakerec.lake.judging_contracts import JUDGING
 from lakerec.lake.people_contracts import PEOPLE
 
 _CONTRACTS = (
@@ -233,16 +234,6 @@ _CONTRACTS = (
          Column("rows_dropped", "bigint", "its rows that a rule counts and lets go"), BATCH_ID, INGESTED_AT),
         keys=(C.SOURCE, C.SOURCE_FILE, "length", "modified_at"),
     ),
-    Contract(
-        T.PROMOTIONS,
-        "every decision of the gate; append-only",
-        (_key("decided_at", "timestamp", "UTC"), Column("model_name", "string", "registered name"),
-         Column("challenger", "string", "version judged"), Column("champion", "string", "version that served before"),
-         Column("promoted", "boolean", "whether the alias moved"), Column(C.METRIC, "string", "metric"),
-         Column(C.K, "int", "length of the list"), Column("challenger_value", "double", "its value"),
-         Column("champion_value", "double", "the champion's value"),
-         Column(C.REASONS, "array<string>", "why"), RUN_ID),
-    ),
 )  # fmt: skip
 
-CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (*_CONTRACTS, *FEATURES, *PEOPLE)}
+CONTRACTS: dict[str, Contract] = {contract.table: contract for contract in (*_CONTRACTS, *FEATURES, *PEOPLE, *JUDGING)}

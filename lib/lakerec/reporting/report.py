@@ -60,6 +60,8 @@ class ReportData:
     """What the sequence model's fits began with; empty where there is none."""
     map_points: np.ndarray | None = None
     map_groups: list[str] = field(default_factory=list)
+    gate: Any = None
+    """What was compared, checked and decided (whole, slices, leakage, decisions)."""
     language: Any = None
     """How adaptation went (kept, rows, k, users, seeds, method, objectives, trained, hidden); None where it is off."""
     people: Any = None
@@ -90,7 +92,7 @@ def render(data: ReportData, path: Path) -> Path:
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
         columns=COLUMNS, titles=TITLES, meanings=words.MEANINGS, units=UNITS, plots=_plots(data, whole),
-        slices=_slices(data.metrics),
+        slices=_slices(data.metrics), slice_words=SLICES,
         seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW, few_users=FEW_USERS,
         bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",

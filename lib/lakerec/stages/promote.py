@@ -1,40 +1,40 @@
 """The best model by validation, or the one asked for, becomes the challenger; the gate compares it with the champion.
 
-train's validation values → best model, or promote.model → registered version, alias challenger
-its test metric, the champion's on the same test → decision → row in ops/promotions → alias champion
+    train's validation values → best model, or promote.model → registered version, alias challenger
+    challenger, champion on the same test ─► metric, paired gain, slices, coverage, time ─► eval/comparison
+                                  the leakage audit, the last look at drift ─┐
+                                                                             ▼
+                                                  decision, with reasons → ops/promotions → alias champion
 
-The ledger is written before the alias moves, and a version carries the run that made it: after a kill the next run
-finds the version, decides the same, and writes nothing a second time.
+What is compared is what would serve: the registered packages, loaded anew. The ledger is written before the alias moves
+(see `lakerec.stages.ledger`), and a version carries the run that made it: after a kill the next run finds the version and
+the decision, and writes nothing a second time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
-from lakerec.columns import Models, Splits, Tables
+from lakerec.columns import Models, Tables
 from lakerec.errors import ConfigError, InputError, PromotionError
-from lakerec.evaluation.lists import ALL, evaluate_lists
-from lakerec.lake.contracts import CONTRACTS
+from lakerec.evaluation.lists import ALL
+from lakerec.evaluation.significance import paired_gain, slice_tests
 from lakerec.models.catalog import load
 from lakerec.models.compressed import compressed
-from lakerec.models.data import Holdout
 from lakerec.registry import gate
 from lakerec.registry.card import card
-from lakerec.registry.copying import follow
 from lakerec.registry.packaging import register
-from lakerec.stages import arrays, packing, starting
-from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
-from lakerec.stages.evaluate import TRAIN_RUN, lists
+from lakerec.stages import comparing, evaluate, ledger, packing, starting
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
+from lakerec.stages.comparing import Present
+from lakerec.stages.evaluate import TRAIN_RUN, EvaluationSet
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
@@ -42,68 +42,142 @@ if TYPE_CHECKING:
 VALID = "valid_ndcg_"
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What is put to the gate."""
+
+    name: str
+    """Registered."""
+    trained: Row
+    evaluated: Row
+    values: Mapping[str, float]
+    """The promoted metric of each model on the test users."""
+
+
 def run(context: Context, inputs: Inputs) -> Result:
-    config, name = context.config.promote, model_name(context)
+    """Decide, as often as other runs decide first."""
     trained, evaluated = judged(context, inputs)
-    values = _test_values(context, evaluated.run_id)
-    champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
-    chosen = offered(dict(trained.details), config.model)
-    model, why = candidate(chosen, values, champion, "asked for" if config.model else "chosen on validation")
-    if config.model and model == chosen:
-        why = [f"{model} was asked for, validation likes {best_by_validation(dict(trained.details))} best"]
-    version = _registered(context, inputs, name, model, trained, evaluated)
-    if config.table != "fp32":
-        values |= {model: _version_value(context, inputs, name, version) or 0.0}
-    gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
+    offer = Offer(model_name(context), trained, evaluated, _test_values(context, evaluated.run_id))
+    for _ in range(ledger.TRIES):
+        result = _decided(context, inputs, offer)
+        if result is not None:
+            return result
+    raise PromotionError(
+        f"{offer.name}: other runs decided first at each of {ledger.TRIES} tries: run `lakerec promote` again"
+    )
+
+
+def _decided(context: Context, inputs: Inputs, offer: Offer) -> Result | None:
+    """One decision, recorded; None where another run recorded one since it began."""
+    known = ledger.entries(context, offer.name)
+    champion = gate.alias_version(context.tracker, offer.name, gate.CHAMPION)
+    model, why = _model(context, offer, champion)
+    version = _registered(context, inputs, offer, model)
+    gate.set_alias(context.tracker, offer.name, gate.CHALLENGER, version)
+    value = offer.values[model]
     if champion == version:
         decision = gate.Decision(True, ["it is the champion already"])
+    elif earlier := ledger.taken(known, version, champion, offer.evaluated.run_id):
+        decision, value = gate.Decision(earlier["promoted"], earlier[C.REASONS]), earlier["challenger_value"]
     else:
-        before, decision = _decided(context, inputs, name, version, champion, values, model)
-        decision = replace(decision, reasons=[*why, *decision.reasons])
-        _ledger(context, name, version, champion, decision, values[model], before, evaluated.run_id)
+        evidence, notes = _evidence(context, inputs, offer, model, version, champion)
+        evidence = replace(evidence, withdrawn=ledger.withdrawn(known, version))
+        decision = gate.judge(evidence, context.config.promote)
+        decision = replace(decision, reasons=[*why, *decision.reasons, *notes])
+        value = evidence.value
+        entry = ledger.Entry(
+            ledger.PROMOTE, version, champion, decision, offer.evaluated.run_id, offer.trained.run_id,
+            offer.trained.details.get(starting.ENCODER), value, evidence.champion,
+        )  # fmt: skip
+        _write_comparison(context, evidence)
+        if not ledger.record(context, offer.name, entry, known):
+            return None
     copied = {}
     if decision.promoted:
-        gate.set_alias(context.tracker, name, gate.CHAMPION, version)
-        if config.copy_to is not None:
-            copied = {"copied_to": f"{config.copy_to.name}/{follow(context.tracker, name, version, config.copy_to)}"}
+        champion = ledger.follow(context, offer.name)
+        copied = ledger.copied(context, offer.name, champion)
     details = {
         "model": model, "version": version, "promoted": str(decision.promoted).lower(),
-        "reasons": json.dumps(decision.reasons), "champion": version if decision.promoted else str(champion), **copied,
+        "reasons": json.dumps(decision.reasons), "champion": str(champion), **copied,
     }  # fmt: skip
-    return Result(rows_in=1, rows_out=int(decision.promoted), details=details, metrics={"test_value": values[model]})
+    return Result(rows_in=1, rows_out=int(decision.promoted), details=details, metrics={"test_value": value})
 
 
-def _decided(
-    context: Context,
-    inputs: Inputs,
-    name: str,
-    version: str,
-    champion: str | None,
-    values: Mapping[str, float],
-    model: str,
-) -> tuple[float | None, gate.Decision]:
-    """The champion's metric on the present test, None where it cannot be compared with; and the gate's decision.
+def _model(context: Context, offer: Offer, champion: str | None) -> tuple[str, list[str]]:
+    """The model that is offered, and why it is not validation's best, if so."""
+    asked, details = context.config.promote.model, dict(offer.trained.details)
+    chosen = offered(details, asked)
+    model, why = candidate(chosen, offer.values, champion, "asked for" if asked else "chosen on validation")
+    if asked and model == chosen:
+        why = [f"{model} was asked for, validation likes {best_by_validation(details)} best"]
+    return model, why
+
+
+def _evidence(
+    context: Context, inputs: Inputs, offer: Offer, model: str, version: str, champion: str | None
+) -> tuple[gate.Evidence, list[str]]:
+    """What was measured of the challenger, and of the champion beside it; and what is to be known of the comparison.
 
     A champion that learned from events that are test now, as by another cut, would be flattered by them: both are then
     compared on the other users.
     """
-    value, gain = values[model], context.config.promote.minimum_gain
-    baseline = values.get(Models.POPULAR) if model != Models.POPULAR else None
+    config, test = context.config.promote, Present.of(EvaluationSet.read(context, inputs))
+    baseline = None if model == Models.POPULAR else offer.values.get(Models.POPULAR)
     notes = ["plain popularity was not fitted: not compared with it"] if baseline is None and model != Models.POPULAR else []
-    alone = gate.decide(value, None, baseline, gain)
-    if champion is None:
-        return None, replace(alone, reasons=[*alone.reasons, *notes])
-    known, unknown = starting.known_test_users(context, inputs, gate.tags_of(context.tracker, name, champion).get(TRAIN_RUN))
-    before = _version_value(context, inputs, name, champion, known)
-    decision = gate.decide(value, before, baseline, gain)
+    own = comparing.measure(context, offer.name, version, test)
+    as_judged = config.table == "fp32"
+    alone = gate.Evidence(
+        value=offer.values[model] if as_judged else own.value,
+        baseline=baseline,
+        latency_ms=own.latency_ms,
+        packaged=own.value if as_judged else None,
+        unscored=own.unscored,
+    )
+    if champion is None or not gate.judge(alone, config).promoted:
+        return alone, notes
+    known, unknown = starting.known_test_users(
+        context, inputs, gate.tags_of(context.tracker, offer.name, champion).get(TRAIN_RUN)
+    )
     if unknown:
         notes.append(f"whether the champion learned from events that are test now is not known: {unknown}")
     if known:
-        rest = _version_value(context, inputs, name, version, known)
-        decision = alone if rest is None or not alone.promoted else gate.decide(rest, before, None, gain)
-        others = "nobody else is there to compare on" if rest is None else "compared on the others"
+        test = test.without(known)
+        others = "compared on the others" if len(test.users) else "nobody else is there to compare on"
         notes.append(f"the champion learned from events of {len(known)} users that are test now: {others}")
-    return before, replace(decision, reasons=[*decision.reasons, *notes])
+        if not len(test.users):
+            return alone, notes
+        own = comparing.measure(context, offer.name, version, test)
+        alone = replace(alone, value=own.value, packaged=None, baseline=None)
+    return _beside(context, alone, own, comparing.measure(context, offer.name, champion, test)), notes
+
+
+def _beside(context: Context, alone: gate.Evidence, own: comparing.Measured, champion: comparing.Measured) -> gate.Evidence:
+    """The same with how it compares with the champion, user by user."""
+    config, resamples, seed = context.config.promote, context.config.evaluate.bootstrap, context.config.seed
+    pairs = comparing.pairs(own, champion)
+    gain = paired_gain(pairs.pop(ALL), champion.value * config.minimum_gain, resamples, seed)
+    allowed = max(config.guardrails.slices, -config.minimum_gain)
+    return replace(
+        alone,
+        champion=champion.value,
+        gain=gain,
+        slices=slice_tests(pairs, allowed, resamples, seed),
+        coverage=(own.coverage, champion.coverage),
+    )
+
+
+def _write_comparison(context: Context, evidence: gate.Evidence) -> None:
+    """eval/comparison: the whole and each slice."""
+    if evidence.gain is None:
+        return
+    config = context.config.promote
+    whole = (ALL, evidence.value, evidence.champion, evidence.gain, None, None, None)
+    parts = [(t.name, t.challenger, t.champion, t.gain, t.p, t.p_adjusted, t.worse) for t in evidence.slices]
+    rows = [
+        (context.run_id, name, config.metric, config.k, mine, before, gain.value, gain.ci_low, gain.ci_high, *p, gain.n)
+        for name, mine, before, gain, *p in (whole, *parts)
+    ]
+    write_own(context, rows, Tables.COMPARISON)
 
 
 def model_name(context: Context) -> str:
@@ -172,73 +246,29 @@ def _test_values(context: Context, run_id: str) -> dict[str, float]:
     return values
 
 
-def _registered(context: Context, inputs: Inputs, name: str, model: str, trained: Row, evaluated: Row) -> str:
+def _registered(context: Context, inputs: Inputs, offer: Offer, model: str) -> str:
     """The version of this train run's model, registered unless an earlier try came so far."""
-    table = context.config.promote.table
-    tags = {TRAIN_RUN: trained.run_id, "model": model, "table": table, **packing.tags(context.config.promote)}
-    found = gate.version_with(context.tracker, name, tags)
+    config, trained = context.config.promote, offer.trained
+    tags = {TRAIN_RUN: trained.run_id, "model": model, "table": config.table, **packing.tags(config)}
+    found = gate.version_with(context.tracker, offer.name, tags)
     if found is not None:
         return found
     recommender = load(Path(trained.details["folder"]) / model)
-    recommender = recommender if table == "fp32" else compressed(recommender, table)
+    recommender = recommender if config.table == "fp32" else compressed(recommender, config.table)
     encoder = {starting.ENCODER: trained.details.get(starting.ENCODER, "")}
     package = packing.packed(context, inputs, recommender)
-    described = card(packing.card_data(context, package, name, model, trained, evaluated))
-    return register(context.tracker, name, package.contents, tags | encoder, described)
-
-
-def _version_value(
-    context: Context, inputs: Inputs, name: str, version: str, without: frozenset[str] = frozenset()
-) -> float | None:
-    """A registered version's metric on the present test, measured anew; items are matched by their external ids.
-
-    Args:
-        without: user_id of those who are left out; None is given where nobody is left.
-    """
-    config = context.config.promote
-    model, its_ids = gate.registered(context.tracker, name, version)
-    ids = arrays.item_ids(context, inputs)
-    there, back = arrays.renumbering(ids, its_ids), arrays.renumbering(its_ids, ids)
-    users, holdout = arrays.holdout(context, inputs, Splits.TEST)
-    if without:
-        holdout = holdout.take(np.array([place for place, user in enumerate(users) if user not in without], dtype=int))
-    if not len(holdout.histories):
-        return None
-    asked = Holdout(holdout.histories.renumbered(there), holdout.targets)
-    items, _ = lists(model, asked.histories, context.config.evaluate.depth, len(its_ids), np.flatnonzero(back < 0))
-    shown = np.where(items >= 0, back[items], -1)
-    rows = evaluate_lists(
-        model.name, shown, asked.targets.offsets, asked.targets.items, len(ids), [config.k],
-        context.config.evaluate.bootstrap, context.config.seed,
-    )  # fmt: skip
-    return next(row.value for row in rows if row.metric == config.metric)
-
-
-def _ledger(
-    context: Context,
-    name: str,
-    version: str,
-    champion: str | None,
-    decision: gate.Decision,
-    value: float,
-    before: float | None,
-    evaluated: str,
-) -> None:
-    """One row in ops/promotions, whatever was decided; the same decision taken again after a kill adds none."""
-    config = context.config.promote
-    decided = (name, version, champion, decision.promoted, config.metric, config.k, value, before, decision.reasons)
-    row = (datetime.now(UTC), *decided, context.run_id)
-    frame = context.spark.createDataFrame([row], CONTRACTS[Tables.PROMOTIONS].schema)
-    same = hashlib.sha256(json.dumps([evaluated, *decided]).encode()).hexdigest()[:16]
-    context.lake.append(frame, Tables.PROMOTIONS, f"promote-{same}", 1)
+    described = card(packing.card_data(context, package, offer.name, model, trained, offer.evaluated))
+    return register(context.tracker, offer.name, package.contents, tags | encoder, described)
 
 
 STAGE = Stage(
     name="promote",
     run=run,
     summary="the gate: champion only if better",
-    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.METRICS),
-    writes=(Tables.PROMOTIONS,),
+    reads=(*evaluate.STAGE.reads, Tables.METRICS),
+    asks_for=evaluate.STAGE.asks_for,
+    writes=(Tables.PROMOTIONS, Tables.COMPARISON),
     sections=("promote", "tracking"),
     after=("train", "evaluate"),
+    settles_races=True,
 )

@@ -27,6 +27,7 @@ from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refus
 from lakerec.stages.report_descriptions import descriptions
 from lakerec.stages.report_drift import drift
 from lakerec.stages.report_events import distributions
+from lakerec.stages.report_gate import gate
 from lakerec.stages.report_labels import learned
 from lakerec.stages.report_language import language
 from lakerec.stages.report_people import people
@@ -89,6 +90,7 @@ def gather(context: Context, inputs: Inputs, rows: dict[str, dict[str, Any]]) ->
         bots_looked_for=config.clean.bots.looks,
         map_points=points,
         map_groups=groups,
+        gate=gate(context, rows),
         language=language(context, rows[ADAPT]) if ADAPT in rows and config.adapt.objectives else None,
         people=people(context, rows["profile"]) if "profile" in rows and config.profile.people else None,
         learned=learned(context, rows["profile"]) if "profile" in rows else [],
@@ -160,6 +162,7 @@ STAGE = Stage(
     reads=(
         Tables.METRICS, Tables.QUARANTINE, Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS,
         Tables.RECOMMENDATIONS, Tables.EVENTS, Tables.BRONZE_EVENTS, Tables.FILES, Tables.INTERACTIONS,
+        Tables.COMPARISON, Tables.LEAKAGE, Tables.PROMOTIONS,
     ),
     sections=("report", "promote", "adapt", "profile"),
     after=STAGES,

@@ -1,7 +1,8 @@
 """`lakerec maintain`: every table compacted, clustered and freed of what nobody reads; what killed runs left, removed.
 
-Pinned is every version that a stage's latest run names as its input: the stage reads on from there what changed since. A
-training that is under way needs no pin of its own. It reads the version that was the latest when it began, whose files
+Pinned is every version that a stage's latest run names as its input: the stage reads on from there what changed since; and
+the vectors that the model which serves, and the one before it, learned from: a rollback reads them. A training that is under
+way needs no pin of its own. It reads the version that was the latest when it began, whose files
 leave the table later than that, and stay for `lake.retention_days` from then on.
 """
 
@@ -18,13 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lakerec.columns import Tables
 from lakerec.config import Config
 from lakerec.errors import ConfigError, InputError
 from lakerec.lake import scratch
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.lake.lake import Lake
 from lakerec.lake.upkeep import keep_up, unknown_tables
-from lakerec.stages import pipeline
+from lakerec.stages import ledger, pipeline
 from lakerec.stages.base import Context, last_runs
 from lakerec.stages.train import SCRATCH, models_folder
 
@@ -55,11 +57,12 @@ def maintain(config: Config, dry_run: bool = False) -> dict[str, Any]:
 
 
 def pinned(lake: Lake) -> dict[str, set[int]]:
-    """Versions, by table, that the latest run of a stage read."""
+    """Versions, by table, that the latest run of a stage read, or that a rollback needs."""
     found: dict[str, set[int]] = defaultdict(set)
     for row in last_runs(lake).values():
         for table, version in row.inputs.items():
             found[table].add(version)
+    found[Tables.ITEM_VECTORS] |= ledger.read_by_served(lake)
     return found
 
 

@@ -1,0 +1,40 @@
+"""The contracts of how models are compared, and of what was decided about them."""
+
+from __future__ import annotations
+
+from lakerec.columns import Columns as C
+from lakerec.columns import Tables as T
+from lakerec.lake.contract import RUN_ID, Column, Contract
+from lakerec.lake.contract import key as _key
+
+JUDGING = (
+    Contract(
+        T.COMPARISON,
+        "challenger and champion on the same test users, slice by slice",
+        (RUN_ID, _key(C.SLICE, "string", "all, or a named part"), _key(C.METRIC, "string", "metric"),
+         _key(C.K, "int", "length of the list"), Column("challenger_value", "double", "mean over the slice's users"),
+         Column("champion_value", "double", "the champion's"), Column("gain", "double", "the difference"),
+         Column(C.CI_LOW, "double", "lower end, 95 %, paired bootstrap over users"),
+         Column(C.CI_HIGH, "double", "upper end"),
+         Column("p", "double", "chance of so bad a result where the slice loses no more than it may"),
+         Column("p_adjusted", "double", "the same over all slices together (Holm)"),
+         Column("worse", "boolean", "whether it loses more than it may, beyond chance"), Column(C.N, "bigint", "users")),
+        keys=(C.RUN_ID, C.SLICE, C.METRIC, C.K),
+    ),
+    Contract(
+        T.PROMOTIONS,
+        "every decision about what serves; append-only",
+        (_key("decided_at", "timestamp", "UTC"), Column("model_name", "string", "registered name"),
+         Column("challenger", "string", "version judged, or gone back to"),
+         Column("champion", "string", "version that served before"),
+         Column("promoted", "boolean", "whether the alias moved"), Column(C.METRIC, "string", "metric"),
+         Column(C.K, "int", "length of the list"), Column("challenger_value", "double", "its value"),
+         Column("champion_value", "double", "the champion's value"),
+         Column(C.REASONS, "array<string>", "why"), RUN_ID,
+         Column("number", "bigint", "place among the decisions about this name, from 1; null in lakes of before"),
+         Column("action", "string", "promote or rollback; null in lakes of before: promote"),
+         Column("evaluated", "string", "evaluate run whose test it was judged on"),
+         Column("train_run", "string", "train run that fitted the challenger"),
+         Column(C.ENCODER, "string", "what made the item vectors that it knows")),
+    ),
+)  # fmt: skip

@@ -51,6 +51,10 @@ class TrainingError(LakerecError):
     """Training could not start or go on (too few slots, non-finite loss, unreadable checkpoint)."""
 
 
+class LeakageError(LakerecError):
+    """What is held out has reached what is judged by it: the figures would flatter the models."""
+
+
 class PromotionError(LakerecError):
     """A model could not be packaged, registered or compared."""
 

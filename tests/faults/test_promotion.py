@@ -31,7 +31,7 @@ class Judged(Shop):
         self.others = {
             "train": {"models": ["popular", "recent_popular", "item_cf", "ease"]}, "evaluate": {"bootstrap": 100},
             "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
-            "promote": {"guardrails": {"coverage": 0.0}},
+            "promote": {"guardrails": {"coverage": 0.0}, "free_text": False},
         }  # fmt: skip
         self.context()
         rows = [(f"i{item}", item) for item in range(24)]

@@ -37,4 +37,13 @@ JUDGING = (
          Column("train_run", "string", "train run that fitted the challenger"),
          Column(C.ENCODER, "string", "what made the item vectors that it knows")),
     ),
+    Contract(
+        T.LEAKAGE,
+        "what the leakage audit of each evaluation looked at and found; rows of evaluations that it failed stay",
+        (RUN_ID, _key(C.CHECK, "string", "what was checked"), _key(C.OK, "boolean", "whether nothing was found"),
+         _key(C.CHECKED, "bigint", "rows, users or items looked at; 0: there was nothing to look at"),
+         _key(C.FOUND, "bigint", "those of them that leak"), Column(C.DETAIL, "string", "the same in words"),
+         _key(C.TRAIN_RUN, "string", "train run whose models were to be judged")),
+        keys=(C.RUN_ID, C.CHECK),
+    ),
 )  # fmt: skip

@@ -166,8 +166,12 @@ class Attention:
             order = rng.permutation(len(blocks))[: recipe.windows]
             for start in range(0, len(order), recipe.batch_size):
                 rows = order[start : start + recipe.batch_size]
-                drawn = rng.choice(num_items, min(recipe.candidates, num_items), replace=False)
-                yield torch.from_numpy(blocks[rows].astype(np.int64)), torch.from_numpy(drawn)
+                drawn = torch.from_numpy(self.negatives(num_items, rng))
+                yield torch.from_numpy(blocks[rows].astype(np.int64)), drawn
+
+    def negatives(self, num_items: int, rng: np.random.Generator) -> np.ndarray:
+        """Different items that a step tells the right ones from, int64: each as likely as any other, whoever met it."""
+        return rng.choice(num_items, min(self.recipe.candidates, num_items), replace=False)
 
     @torch.inference_mode()
     def score(self, histories: Histories) -> np.ndarray:

@@ -166,10 +166,14 @@ class TwoTower:
         recipe, num_items = self.recipe, len(shares)
         histories = pairs.before(events, rng.integers(0, recipe.gap + 1, len(events)), recipe.max_length)
         wanted = torch.from_numpy(pairs.histories.items[events].astype(np.int64))
-        candidates = torch.cat([wanted, torch.from_numpy(rng.integers(0, num_items, recipe.negatives))])
+        candidates = torch.cat([wanted, torch.from_numpy(self.negatives(num_items, rng))])
         scores = self.network.user(histories) @ self.network.item(candidates).T / recipe.temperature
         expected = (len(events) - 1) * shares[candidates] + recipe.negatives / num_items
         return mixed_loss(scores, wanted, candidates, expected)
+
+    def negatives(self, num_items: int, rng: np.random.Generator) -> np.ndarray:
+        """Items of a step besides those that are wanted in it, int64: each as likely as any other, whoever met it."""
+        return rng.integers(0, num_items, self.recipe.negatives)
 
     @torch.inference_mode()
     def score(self, histories: Histories) -> np.ndarray:

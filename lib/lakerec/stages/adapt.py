@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.sql import functions as F
+from safetensors.numpy import save_file
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Metrics, Splits, Tables
@@ -33,7 +34,7 @@ from lakerec.language.objectives import PAIRS
 from lakerec.language.tokens import load_tokenizer, prompted
 from lakerec.language.vocabulary import vocabulary
 from lakerec.stages import arrays, cold
-from lakerec.stages.adopting import BASE, KEPT, MODEL
+from lakerec.stages.adopting import BASE, KEPT, LEARNED, MODEL
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.log import event
@@ -62,8 +63,8 @@ def run(context: Context, inputs: Inputs) -> Result:
     job.forget(kept)
     details = {
         KEPT: str(kept).lower(), MODEL: str(job.output(job.config.seeds[0])), BASE: encoder_fingerprint(job.base),
-        "folder": str(job.folder), "curves": json.dumps(job.curves), "trained": str(job.trained),
-        "parameters": str(job.parameters),
+        LEARNED: str(job.learned(job.config.seeds[0])), "folder": str(job.folder), "curves": json.dumps(job.curves),
+        "trained": str(job.trained), "parameters": str(job.parameters),
     }  # fmt: skip
     metrics = {f"valid_recall_{name}": value for name, value in values.items()}
     details |= {name: f"{value:.6f}" for name, value in metrics.items()}
@@ -93,6 +94,10 @@ class Job:
         """Folder of a seed's model; its name is part of the vectors' fingerprint."""
         return self.folder / f"seed-{seed}" / f"{Path(self.base.model).name}-adapted"
 
+    def learned(self, seed: int) -> Path:
+        """File that says what a seed's model learned from (see `note_learned`)."""
+        return self.output(seed).parent / "learned.safetensors"
+
     def adapt(self, seed: int) -> None:
         """Train one model on what its seed does not hide."""
         hidden = cold.hide_items(self.met, self.config.hidden, seed)
@@ -100,6 +105,7 @@ class Job:
         pairs = self._pairs(rows, seed) if PAIRS in self.config.objectives else np.zeros((0, 2), np.int64)
         shared = self.folder / ".scratch" / f"texts-{seed}.safetensors"
         save_texts(shared, texts, pairs)
+        note_learned(self.learned(seed), rows, pairs, hidden.either)
         self.texts = len(texts)
         config = self.config
         task = Task(
@@ -216,6 +222,19 @@ class Job:
                 found.append((name, candidates, cold.recall_of(vectors, train.half_life, holdout, wanted, candidates, K)))
         for name, candidates, value in found:
             yield (self.context.run_id, seed, split, name, candidates, Metrics.RECALL, K, value, users)
+
+
+def note_learned(path: Path, rows: np.ndarray, pairs: np.ndarray, hidden: np.ndarray) -> None:
+    """Leave, for the leakage audit, which items' texts are learned from, by text, and which pairs of texts.
+
+    Args:
+        rows: int [num_items], the text of each item, -1 where it is not learned from; pairs: int [m, 2], of texts.
+        hidden: bool [num_items].
+    """
+    items = np.flatnonzero(rows >= 0)
+    found = {"items": items, "texts": rows[items], "pairs": pairs, "hidden": np.flatnonzero(hidden)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(value, dtype=np.int64) for name, value in found.items()}, path)
 
 
 def _is_choice(row: tuple[Any, ...], model: str) -> bool:

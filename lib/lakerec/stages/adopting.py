@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ADAPT = "adapt"
 KEPT, MODEL, BASE = "kept", "model", "base"
 """Details of an adapt run: whether its model is used, its folder, and the fingerprint of the encoder it came from."""
+LEARNED = "learned"
+"""Detail of an adapt run: the file that says which texts and pairs that model learned from."""
 
 
 def chosen_encoder(context: Context) -> EncoderConfig:

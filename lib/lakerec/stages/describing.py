@@ -62,13 +62,13 @@ def describe(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str
     items = lake.read(Tables.ITEMS, inputs.get(Tables.ITEMS))
     folder = _model(context, config, items)
     model = writer_fingerprint(folder, config)
-    wanted = _wanted(items, config, model)
+    asked = wanted(items, config, model)
     known = lake.read(Tables.ITEM_DESCRIPTIONS)
-    gone = known.join(wanted, on=C.ITEM_ID, how="left_anti").withColumn("_gone", F.lit(True))
+    gone = known.join(asked, on=C.ITEM_ID, how="left_anti").withColumn("_gone", F.lit(True))
     if not gone.isEmpty():
         lake.change(gone.localCheckpoint(), Tables.ITEM_DESCRIPTIONS, F.col("_gone"))
     done = (known.limit(0) if context.full else known).select(C.ITEM_ID, "input_hash", C.MODEL)
-    waiting = wanted.join(done, on=[C.ITEM_ID, "input_hash", C.MODEL], how="left_anti").localCheckpoint()
+    waiting = asked.join(done, on=[C.ITEM_ID, "input_hash", C.MODEL], how="left_anti").localCheckpoint()
     total = waiting.count()
     vocabulary = _vocabulary(items) if total else frozenset()
     slices = -(-total // (SLICE if is_local(context.spark) else 10 * SLICE))
@@ -83,7 +83,7 @@ def describe(context: Context, inputs: Inputs) -> tuple[dict[str, str], dict[str
     return {"descriptions": json.dumps({"model": model, "items": every, "by_model": by_model})}, metrics
 
 
-def _wanted(items: DataFrame, config: DescriptionConfig, model: str) -> DataFrame:
+def wanted(items: DataFrame, config: DescriptionConfig, model: str) -> DataFrame:
     """item_id, prompt, fallback, row, prompt_hash, input_hash, model of each item that is to get a description."""
     has = F.length(F.trim(F.coalesce(C.DESCRIPTION, F.lit("")))) > 0
     rows = items if config.all_items else items.where(~has)

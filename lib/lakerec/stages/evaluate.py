@@ -28,6 +28,7 @@ from lakerec.config import Config
 from lakerec.errors import InputError
 from lakerec.evaluation.beyond import Catalogue
 from lakerec.evaluation.intervals import interval_over_seeds
+from lakerec.evaluation.leakage import summary
 from lakerec.evaluation.lists import ALL, Figures, MetricRow
 from lakerec.evaluation.slices import gap_rows
 from lakerec.lake.contracts import CONTRACTS
@@ -38,7 +39,7 @@ from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.slices import Categories
 from lakerec.models.topk import recommend
-from lakerec.stages import arrays, engagement
+from lakerec.stages import arrays, auditing, engagement
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.slices import Slices, catalogue_of, mean_popularity, slices_of
 from lakerec.stages.train import SEEDS
@@ -81,11 +82,12 @@ class EvaluationSet:
 
 def run(context: Context, inputs: Inputs) -> Result:
     trained = _train_run(context, inputs)
+    fitted = _fitted(trained)
     _remove_unfinished(context)
+    findings = auditing.audit(context, inputs, trained, fitted[0].parent)
     test = EvaluationSet.read(context, inputs)
     rows: list[MetricRow] = []
     written = 0
-    fitted = _fitted(trained)
     for number, path in enumerate(fitted):
         name = path.name
         context.progress.update(name, number, len(fitted))
@@ -104,7 +106,7 @@ def run(context: Context, inputs: Inputs) -> Result:
         for row in rows
         if row.slice == ALL and "#" not in row.model
     }
-    details = {"users": str(len(test.users)), TRAIN_RUN: trained.run_id}
+    details = {"users": str(len(test.users)), TRAIN_RUN: trained.run_id, auditing.LEAKAGE: summary(findings)}
     return Result(rows_in=len(test.users), rows_out=written, details=details, metrics=figures)
 
 
@@ -252,7 +254,7 @@ STAGE = Stage(
     summary="full-catalogue ranking on the test users",
     reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEMS, Tables.ITEM_VECTORS),
     asks_for=_asked,
-    writes=(Tables.PREDICTIONS, Tables.METRICS),
+    writes=(Tables.PREDICTIONS, Tables.METRICS, Tables.LEAKAGE),
     sections=("evaluate",),
     after=("train",),
 )

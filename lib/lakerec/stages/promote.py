@@ -132,6 +132,7 @@ def _evidence(
         latency_ms=own.latency_ms,
         packaged=own.value if as_judged else None,
         unscored=own.unscored,
+        leaks=_leaks(context, offer.evaluated.run_id),
     )
     if champion is None or not gate.judge(alone, config).promoted:
         return alone, notes
@@ -265,7 +266,7 @@ STAGE = Stage(
     name="promote",
     run=run,
     summary="the gate: champion only if better",
-    reads=(*evaluate.STAGE.reads, Tables.METRICS),
+    reads=(*evaluate.STAGE.reads, Tables.METRICS, Tables.LEAKAGE),
     asks_for=evaluate.STAGE.asks_for,
     writes=(Tables.PROMOTIONS, Tables.COMPARISON),
     sections=("promote", "tracking"),

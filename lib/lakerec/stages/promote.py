@@ -152,6 +152,12 @@ def _evidence(
     return _beside(context, alone, own, comparing.measure(context, offer.name, champion, test)), notes
 
 
+def _leaks(context: Context, run_id: str) -> list[str]:
+    """Checks of an evaluation's audit that failed; evaluate fails by them itself, so this is a second lock."""
+    rows = context.lake.read(Tables.LEAKAGE).where((F.col(C.RUN_ID) == run_id) & ~F.col(C.OK))
+    return [row[C.CHECK] for row in rows.collect()]
+
+
 def _beside(context: Context, alone: gate.Evidence, own: comparing.Measured, champion: comparing.Measured) -> gate.Evidence:
     """The same with how it compares with the champion, user by user."""
     config, resamples, seed = context.config.promote, context.config.evaluate.bootstrap, context.config.seed

@@ -19,6 +19,7 @@ from lakerec.models.newcomers import extended
 from lakerec.models.protocol import Recommender
 from lakerec.models.topk import recommend
 from lakerec.registry import gate
+from lakerec.registry.loading import registered
 from lakerec.serving.reasons import reasons
 from lakerec.stages import arrays, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage
@@ -33,7 +34,7 @@ def run(context: Context, inputs: Inputs) -> Result:
         raise InputError(f"no champion of {name} is registered: run `lakerec promote` first, and see ops/promotions")
     users, ids = arrays.known_until(context, inputs, Splits.TEST), arrays.item_ids(context, inputs)
     vectors = arrays.item_vectors(context, inputs, len(ids))
-    model, its_ids = gate.registered(context.tracker, name, version)
+    model, its_ids = registered(context.tracker, name, version)
     if set(ids) - set(its_ids):  # else neither MLflow nor the lake need be asked
         encoder = gate.tags_of(context.tracker, name, version).get(starting.ENCODER)
         if encoder == starting.encoder_of(context, inputs):

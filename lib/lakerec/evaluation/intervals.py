@@ -44,7 +44,7 @@ def resampled_sums(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
         samples = min(at_once, resamples - start)
         drawn = rng.integers(0, users, (samples, users)) + np.arange(samples)[:, None] * users
         times = np.bincount(drawn.ravel(), minlength=samples * users).reshape(samples, users)
-        sums[start : start + samples] = times.astype(values.dtype) @ values
+        sums[start : start + samples] = times.astype(np.float64) @ values
     return sums
 
 

@@ -28,7 +28,8 @@ from lakerec.models.slices import Categories
 from lakerec.stages.base import Context, Inputs
 from lakerec.vectors import unit
 
-USERS_AT_ONCE = 20_000
+CELLS_AT_ONCE = 4_000_000
+"""Of users × categories: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ def _unit_rows(items: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def _category_names(categories: Categories, histories: Histories) -> np.ndarray:
     """Of each history, object [n]; None where there is none."""
+    at_once = max(1, CELLS_AT_ONCE // max(1, len(categories.names)))
     found = [
-        categories.of(histories.take(np.arange(start, min(start + USERS_AT_ONCE, len(histories)))))
-        for start in range(0, len(histories), USERS_AT_ONCE)
+        categories.of(histories.take(np.arange(start, min(start + at_once, len(histories)))))
+        for start in range(0, len(histories), at_once)
     ]
     names = np.array([*categories.names, None], dtype=object)
     return names[np.concatenate(found)]

@@ -59,8 +59,18 @@ def data_page(**changed: Any) -> DataPage:
     listed = [{"user": "xxx@xxxxxxx.xxx", "events": 90, "items": 9, "days": 1, "reasons": ["rate", "user_agent"]}]
     reasons = [{"reason": "rate", "users": 1, "events": 90}, {"reason": "user_agent", "users": 1, "events": 90}]
     moved = [
-        Change("event types", "view 90.0 %", "view 80.0 %", "PSI 0.081 (chance: 0.010)", "stable"),
-        Change("events of users not met before", "–", "40.0 %", "12 new users", "shifted"),
+        Change(
+            "event types",
+            "view 90.0 %",
+            "view 80.0 %",
+            "PSI 0.081 (chance: 0.010)",
+            "stable",
+            "PSI",
+            0.081,
+            0.01,
+            (900, 300),
+        ),
+        Change("events of users not met before", "–", "40.0 %", "12 new users", "shifted", "share", 0.4, None, (0, 300)),
     ]
     whole = {
         "arrivals": [{"source": "events", "batches": 2, **figures}],

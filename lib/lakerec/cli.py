@@ -144,6 +144,15 @@ def tune(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
     _show(tuning.tune(config, conf, set_ or (), watched), tuning.print_tuning, as_json)
 
 
+@app.command("drift", help="How far the data moved from what the champion was fitted on, and whether to fit again.")
+def drift(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
+    from lakerec.stages import drifting
+
+    config = load_config(conf, set_ or ())
+    watched = _set_up_output(as_json)
+    _show(drifting.drift(config, watched), drifting.print_drift, as_json)
+
+
 @app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")
 def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config file to check as well.")] = None,
            set_: Set = None, as_json: AsJson = False) -> None:  # fmt: skip

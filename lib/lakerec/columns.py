@@ -43,6 +43,7 @@ class Tables:
     RUNS: Final = "ops/runs"
     FILES: Final = "ops/files"
     PROMOTIONS: Final = "ops/promotions"
+    DRIFT: Final = "ops/drift"
     BRONZE_GRAPH: Final = "bronze/graph"
     BRONZE_GRAPH_LINKS: Final = "bronze/graph_links"
     USER_STATS: Final = "gold/user_stats"
@@ -172,6 +173,15 @@ class Columns:
     ROLE: Final = "role"
     ENTITIES: Final = "entities"
     DEGREE: Final = "degree"
+    KIND: Final = "kind"
+    NAME: Final = "name"
+    CHANCE: Final = "chance"
+    LIMIT: Final = "limit"
+    DRIFTED: Final = "drifted"
+    N_BEFORE: Final = "n_before"
+    N_NOW: Final = "n_now"
+    DECIDED_AT: Final = "decided_at"
+    DETAIL: Final = "detail"
 
 
 class Windows:

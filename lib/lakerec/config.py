@@ -220,6 +220,17 @@ class RecommendConfig(Section):
     k: int = Field(10, ge=1, description="items a user")
 
 
+class DriftConfig(Section):
+    """What makes `lakerec drift` say that the champion is to be fitted again."""
+
+    psi: float = Field(0.25, gt=0, description="population stability index of event types, values and popularity")
+    new_items: float = Field(0.05, gt=0, le=1, description="share of the new events on items that the model does not know")
+    mmd: float = Field(0.02, gt=0, description="squared maximum mean discrepancy of the events' item vectors")
+    p: float = Field(0.01, ge=0.005, lt=1, description="p value that the discrepancy must be below besides")
+    metric_days: int = Field(3, ge=0, description="days in a row with a recall below what was evaluated; 0: not looked at")
+    minimum_events: int = Field(100, ge=1, description="new events below which nothing is decided")
+
+
 class ReportConfig(Section):
     """The HTML report."""
 
@@ -247,6 +258,7 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     promote: PromoteConfig = PromoteConfig()
     recommend: RecommendConfig = RecommendConfig()
+    drift: DriftConfig = DriftConfig()
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")

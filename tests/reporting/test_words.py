@@ -21,7 +21,7 @@ def test_examples_in_docstrings_run(module):
 
 
 def plain(rows):
-    return [tuple(text.replace("\N{NO-BREAK SPACE}", " ") for text in vars(row).values()) for row in rows]
+    return [tuple(text.replace("\N{NO-BREAK SPACE}", " ") for text in list(vars(row).values())[:5]) for row in rows]
 
 
 def test_each_measure_of_drift_by_hand():

@@ -46,4 +46,16 @@ JUDGING = (
          _key(C.TRAIN_RUN, "string", "train run whose models were to be judged")),
         keys=(C.RUN_ID, C.CHECK),
     ),
+    Contract(
+        T.DRIFT,
+        "how far the data moved from what the champion was fitted on, a row a figure",
+        (RUN_ID, _key(C.KIND, "string", "inputs, vectors, catalogue, exposure or metric"),
+         _key(C.NAME, "string", "the figure; of metric the day"), Column(C.VALUE, "double", "what was found"),
+         Column(C.CHANCE, "double", "what chance alone stays within in 19 of 20 cases, where that is known"),
+         Column(C.LIMIT, "double", "from where on it counts as drifted; null where nothing is decided by it"),
+         _key(C.DRIFTED, "boolean", "whether it is beyond the limit, and not by chance"),
+         Column(C.N_BEFORE, "bigint", "events (of catalogue: items) before"), Column(C.N_NOW, "bigint", "the same now"),
+         _key(C.DECIDED_AT, "timestamp", "UTC"), Column(C.DETAIL, "string", "the same in words")),
+        keys=(C.RUN_ID, C.KIND, C.NAME),
+    ),
 )  # fmt: skip

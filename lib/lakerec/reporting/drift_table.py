@@ -12,6 +12,7 @@ from lakerec.evaluation.drift import (
     MODERATE,
     SHIFTED,
     kolmogorov_smirnov,
+    ks_by_chance,
     population_stability_index,
     psi_by_chance,
     quantile_groups,
@@ -20,6 +21,9 @@ from lakerec.reporting.words import number, share, small
 
 STABLE_WORD, MODERATE_WORD, SHIFTED_WORD = "stable", "moderate", "shifted"
 GROUPS = ("head", "torso", "tail")
+TYPES, VALUES, POPULARITY = "event types", "values, by tenths", "popular and rare items"
+"""Names of the measures that say what users do; the others say how the log came about."""
+PSI, KS, SHARE = "PSI", "KS", "share"
 CHANCE = 0.05
 """p value from which on a difference may be chance."""
 DISTANCES = (0.1, 0.2)
@@ -35,6 +39,13 @@ class Change:
     now: str
     measure: str
     reading: str
+    scale: str
+    """PSI, KS or share."""
+    value: float
+    chance: float | None
+    """What chance alone stays below in 19 of 20 cases; None of a share."""
+    sizes: tuple[int, int]
+    """Events before and now."""
 
 
 class Met(NamedTuple):
@@ -98,12 +109,12 @@ def reading_of_ks(statistic: float, p: float) -> str:
 def _psi(what: str, before: str, now: str, counts: np.ndarray) -> Change | None:
     """Row of a PSI over counts [2, k]; None where one side is empty or there is but one category."""
     counts = counts[:, counts.any(axis=0)]
-    sizes = counts.sum(axis=1)
-    if not sizes.all() or counts.shape[1] < 2:
+    sizes = (int(counts[0].sum()), int(counts[1].sum()))
+    if not all(sizes) or counts.shape[1] < 2:
         return None
-    value, chance = population_stability_index(*counts), psi_by_chance(int(sizes[0]), int(sizes[1]), counts.shape[1])
+    value, chance = population_stability_index(*counts), psi_by_chance(*sizes, counts.shape[1])
     measure = f"PSI {small(value)} (chance: {small(chance)})"
-    return Change(what, before, now, measure, reading_of_psi(value, chance))
+    return Change(what, before, now, measure, reading_of_psi(value, chance), PSI, value, chance, sizes)
 
 
 def _columns(found: dict[Any, list[int]]) -> np.ndarray:
@@ -121,7 +132,7 @@ def _types(counts: Counts) -> Change | None:
     table = _columns(counts.types)
     name, (before, now) = max(counts.types.items(), key=lambda pair: pair[1][0])
     was, is_now = (f"{name} {_share(part, whole)}" for part, whole in zip((before, now), table.sum(axis=1), strict=True))
-    return _psi("event types", was, is_now, table)
+    return _psi(TYPES, was, is_now, table)
 
 
 def _hours(counts: Counts) -> Change | None:
@@ -141,8 +152,10 @@ def _values(counts: Counts) -> list[Change | None]:
     binned = np.stack([np.bincount(groups, weights=part) for part in table]).astype(np.int64)
     was, now = (f"median {values[np.searchsorted(np.cumsum(part), part.sum() / 2)]:g}" for part in table)
     statistic, p = kolmogorov_smirnov(*table)
-    ks = Change("values, largest gap", was, now, f"KS {small(statistic)} (p: {small(p)})", reading_of_ks(statistic, p))
-    return [_psi("values, by tenths", was, now, binned), ks]
+    sizes = (int(table[0].sum()), int(table[1].sum()))
+    measure, reading = f"KS {small(statistic)} (p: {small(p)})", reading_of_ks(statistic, p)
+    ks = Change("values, largest gap", was, now, measure, reading, KS, statistic, ks_by_chance(*sizes), sizes)
+    return [_psi(VALUES, was, now, binned), ks]
 
 
 def _popularity(counts: Counts) -> Change | None:
@@ -155,7 +168,7 @@ def _popularity(counts: Counts) -> Change | None:
     groups = quantile_groups(before, len(GROUPS))
     table = np.stack([np.bincount(groups, weights=part) for part in (before, now)]).astype(np.int64)
     was, is_now = (f"head {_share(part[0], part.sum())}" for part in table)
-    return _psi("popular and rare items", was, is_now, table)
+    return _psi(POPULARITY, was, is_now, table)
 
 
 def _unseen(counts: Counts) -> list[Change | None]:
@@ -169,7 +182,8 @@ def _unseen(counts: Counts) -> list[Change | None]:
             events, met, kind = sum(row.now for row in new), sum(row.met for row in new), what.split()[2]
             surely = stats.binomtest(events, now).proportion_ci(method="wilson").low
             reading = reading_of_psi(surely, 0)
-            rows.append(Change(what, "–", _share(events, now), f"{number(met)} new {kind}", reading))
+            told, sizes = f"{number(met)} new {kind}", (counts.events[0], now)
+            rows.append(Change(what, "–", _share(events, now), told, reading, SHARE, events / now, None, sizes))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,19 +30,45 @@ def drift(context: Context, inputs: Inputs, first: datetime, last: datetime) -> 
     Args:
         first, last: of the events' times; of a single batch the last quarter is compared with the rest.
     """
+    part = newest_part(context, first, last)
+    counts = counts_of(context, inputs, part)
+    return Drift(part.told, *counts.events, changes(counts)) if all(counts.events) else None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of the events is now; the rest is before."""
+
+    events: Column
+    """Of a row of bronze/events: whether it is now."""
+    batches: Column | None
+    """The same of a row of `batches`; None where parts of a batch are compared."""
+    told: str
+    """The comparison in words."""
+
+
+def newest_part(context: Context, first: datetime, last: datetime) -> Part:
+    """The last batch of events; of a single one the last quarter of its time, which lies between `first` and `last`."""
     newest = _newest(context)
     if newest is None:
         cut = first + (last - first) * (1 - LAST_PART)
-        is_now, compared = F.col(C.EVENT_TIME) >= F.lit(cut), _by_time(cut)
-    else:
-        is_now = F.col(C.BATCH_ID) == newest[C.BATCH_ID]
-        compared = f"The last batch of events, of {utc(newest[ARRIVED]):%Y-%m-%d %H:%M} UTC, against all that came before it"
+        return Part(F.col(C.EVENT_TIME) >= F.lit(cut), None, _by_time(cut))
+    told = f"The last batch of events, of {utc(newest[ARRIVED]):%Y-%m-%d %H:%M} UTC, against all that came before it"
+    of_it = F.col(C.BATCH_ID) == newest[C.BATCH_ID]
+    return Part(of_it, of_it, told)
+
+
+def counts_of(context: Context, inputs: Inputs, part: Part) -> Counts:
+    """bronze/events counted on both sides."""
+    counts = _counts(divided(context, inputs, part))
+    counts.refused = None if part.batches is None else _refused(context, part.batches)
+    return counts
+
+
+def divided(context: Context, inputs: Inputs, part: Part) -> DataFrame:
+    """bronze/events with `_now`, 1 or 0."""
     bronze = context.lake.read(Tables.BRONZE_EVENTS, inputs.get(Tables.BRONZE_EVENTS))
-    counts = _counts(bronze.withColumn(NOW, is_now.cast("int")))
-    if not all(counts.events):
-        return None
-    counts.refused = _refused(context, newest)
-    return Drift(compared, *counts.events, changes(counts))
+    return bronze.withColumn(NOW, part.events.cast("int"))
 
 
 def _by_time(cut: datetime) -> str:
@@ -95,14 +122,9 @@ def _met(marked: DataFrame, key: str) -> list[Met]:
     return [Met(*row) for row in together.orderBy("before").collect()]
 
 
-def _refused(context: Context, newest: Row | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Rows refused and not, of the earlier batches and of the newest."""
-    if newest is None:
-        return None
-    is_newest: Column = F.col(C.BATCH_ID) == newest[C.BATCH_ID]
-    rows = batches(context).where(F.col(C.SOURCE) == Sources.EVENTS).groupBy(is_newest.alias(NOW))
-    found = {
-        row[NOW]: row for row in rows.agg(F.sum("rows_quarantined").alias("bad"), F.sum("rows_in").alias("all")).collect()
-    }
-    before, now = ((found[part]["bad"], found[part]["all"] - found[part]["bad"]) for part in (False, True))
-    return before, now
+def _refused(context: Context, is_now: Column) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows refused and not, of the batches before and of those now."""
+    rows = batches(context).where(F.col(C.SOURCE) == Sources.EVENTS).groupBy(is_now.alias(NOW))
+    sums = rows.agg(F.sum("rows_quarantined"), F.sum(F.col("rows_in") - F.col("rows_quarantined"))).collect()
+    found = {row[NOW]: (row[1], row[2]) for row in sums}
+    return found.get(False, (0, 0)), found.get(True, (0, 0))

@@ -39,6 +39,7 @@ def test_verbs_are_the_stages_in_pipeline_order():
         (["run", "--conf", "nowhere.yaml"], "config file not found: nowhere.yaml"),
         (["run", "--conf", str(ROOT)], f"config file is a folder, not a file: {ROOT}"),
         (["ingest", "--conf", "{demo}", "--through", "report"], "--through needs --follow"),
+        (["backtest", "--conf", "{demo}", "--set", "backtest.models=[blend]"], "`blend` is not fitted on histories alone"),
         (["run", "--conf", "{demo}", "--set", "train.epoch=1"], "unknown key `train.epoch`; did you mean `epochs`?"),
     ],
 )

@@ -93,6 +93,8 @@ def test_a_childs_column_mapping_replaces_the_parents(file):
         ("train.choices.recent_days=[7.5]", r"`recent_days` cannot be 7\.5: .*valid integer"),
         ("promote.model_name=main.recommender", r"`promote\.model_name`: .*must be one word or catalog\.schema\.model"),
         ("promote.copy_to={name: a/b}", r"`promote\.copy_to\.name`: .*must be one word"),
+        ("backtest.cutoffs=[0.8, 0.6]", r"cutoffs must be rising shares between 0 and 1, found \[0\.8, 0\.6\]"),
+        ("backtest.cutoffs=[0.5, 1]", r"cutoffs must be rising shares between 0 and 1"),
         ("train.epochs", r"expected key\.path=value"),
         ("name.first=x", r"`name` is a value, not a section"),
     ],

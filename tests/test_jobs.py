@@ -13,8 +13,16 @@ from lakerec import cli
 JOBS = Path(__file__).parents[1] / "jobs"
 
 
-def test_one_job_a_stage_one_for_all_and_one_for_upkeep_tuning_and_drift():
-    assert {path.stem for path in JOBS.glob("*.py")} == {*cli.STAGES, "run", "maintain", "tune", "drift"}
+def test_one_job_a_stage_one_for_all_and_one_for_each_other_verb():
+    assert {path.stem for path in JOBS.glob("*.py")} == {
+        *cli.STAGES,
+        "run",
+        "maintain",
+        "tune",
+        "backtest",
+        "drift",
+        "rollback",
+    }
 
 
 @pytest.mark.parametrize("path", sorted(JOBS.glob("*.py")), ids=lambda path: path.stem)

@@ -153,6 +153,15 @@ def drift(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
     _show(drifting.drift(config, watched), drifting.print_drift, as_json)
 
 
+@app.command("backtest", help="Fit and judge models at several moments of the past: do they keep their order?")
+def backtest(conf: Conf, set_: Set = None, as_json: AsJson = False) -> None:
+    from lakerec.stages import backtest as past
+
+    config = load_config(conf, set_ or ())
+    watched = _set_up_output(as_json)
+    _show(past.backtest(config, watched), past.print_backtest, as_json)
+
+
 @app.command("doctor", help="Check Java, Spark, Delta, torch, GPU, model files, paths and config; say what to do.")
 def doctor(conf: Annotated[str | None, typer.Option("--conf", "-c", help="Config file to check as well.")] = None,
            set_: Set = None, as_json: AsJson = False) -> None:  # fmt: skip

@@ -143,6 +143,25 @@ class SplitConfig(Section):
         return self
 
 
+class OffPolicyConfig(Section):
+    """Which events say what was shown, with which probability, and what it earned."""
+
+    impression: str = Field(description="type of the events that say that an item was shown")
+    reward: str = Field(description="type of the events that an impression is to bring, such as click")
+    propensity: str = Field("propensity", description="name in their context of the probability that the item was shown")
+    request: str | None = Field(
+        None, description="name in their context that those shown together share; null: the same user and moment"
+    )
+    within_minutes: float = Field(30.0, gt=0, description="from an impression to its reward, at most")
+    clip: float = Field(0.0, ge=0, description="largest weight of an impression; 0: any")
+
+    @model_validator(mode="after")
+    def _two_types(self) -> OffPolicyConfig:
+        if self.impression == self.reward:
+            raise ValueError(f"impression and reward must be two types of events, found `{self.reward}` twice")
+        return self
+
+
 class EvaluateConfig(Section):
     """Full-catalogue ranking on the test users."""
 
@@ -152,11 +171,31 @@ class EvaluateConfig(Section):
     groups: list[str] = Field(
         default_factory=list, description="attributes of silver/users; users of each value are a slice, <attribute>:<value>"
     )
+    off_policy: OffPolicyConfig | None = Field(
+        None, description="estimates from logged impressions with propensities; null: none"
+    )
 
     @model_validator(mode="after")
     def _within(self) -> EvaluateConfig:
         if min(self.k) < 1 or max(self.k) > self.depth:
             raise ValueError(f"k must lie between 1 and depth ({self.depth}), found {self.k}")
+        return self
+
+
+class BacktestConfig(Section):
+    """Models fitted on what came before several cutoffs, judged on what came after each."""
+
+    cutoffs: list[float] = Field(
+        default_factory=lambda: [0.6, 0.7, 0.8], min_length=1, description="quantiles of event time, rising"
+    )
+    models: list[str] = Field(
+        default_factory=list, description="which; none: those of train.models that are fitted on histories alone"
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> BacktestConfig:
+        if any(low >= high for low, high in pairwise([0.0, *self.cutoffs, 1.0])):
+            raise ValueError(f"cutoffs must be rising shares between 0 and 1, found {self.cutoffs}")
         return self
 
 
@@ -256,6 +295,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     tune: TuneConfig = TuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    backtest: BacktestConfig = BacktestConfig()
     promote: PromoteConfig = PromoteConfig()
     recommend: RecommendConfig = RecommendConfig()
     drift: DriftConfig = DriftConfig()
@@ -269,6 +309,23 @@ class Config(Section):
         if model is not None and model not in fitted:
             raise ValueError(
                 f"promote.model: `{model}` is not among train.models{nearest(model, fitted)}: {', '.join(fitted)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _impressions_are_no_interactions(self) -> Config:
+        off_policy = self.evaluate.off_policy
+        if off_policy is None:
+            return self
+        if self.features.event_weights.get(off_policy.impression, 1.0) > 0:
+            raise ValueError(
+                f"evaluate.off_policy: `{off_policy.impression}` events would be learned from as interactions: set "
+                f"features.event_weights.{off_policy.impression} to 0"
+            )
+        if self.split.protocol != "temporal":
+            raise ValueError(
+                "evaluate.off_policy needs split.protocol temporal: of leave_last_out, what a user did last is the test, "
+                "and no impression lies after a moment that all share"
             )
         return self
 

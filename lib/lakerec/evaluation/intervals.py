@@ -54,6 +54,24 @@ def percentile_interval(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return low, high
 
 
+def ratio_interval(over: np.ndarray, under: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of sum(over) / sum(under), a user being drawn with both of theirs.
+
+    Args:
+        over, under: one value a user, float [n].
+        resamples: as of `bootstrap_interval`; those in which `under` sums to 0 have no ratio and do not count.
+
+    Returns:
+        lower and upper end; both NaN where no sample has a ratio.
+    """
+    sums = resampled_sums(np.column_stack([over, under]), resamples, seed) if len(over) else np.zeros((0, 2))
+    some = sums[sums[:, 1] != 0]
+    if not len(some):
+        return float("nan"), float("nan")
+    low, high = percentile_interval(some[:, :1] / some[:, 1:])
+    return float(low[0]), float(high[0])
+
+
 def interval_over_seeds(values: np.ndarray) -> tuple[float, float, float]:
     """Mean of values over seeds, and the ends of its 95 % t interval; both are the mean where there is one seed."""
     mean = float(values.mean())

@@ -58,4 +58,13 @@ JUDGING = (
          _key(C.DECIDED_AT, "timestamp", "UTC"), Column(C.DETAIL, "string", "the same in words")),
         keys=(C.RUN_ID, C.KIND, C.NAME),
     ),
+    Contract(
+        T.BACKTEST,
+        "figures of models fitted on what came before a cutoff, on what came from it to the next, 95 % bootstrap intervals",
+        (RUN_ID, _key(C.CUTOFF, "timestamp", "what models learned from came before it, UTC"),
+         _key(C.MODEL, "string", "model"), _key(C.METRIC, "string", "metric"), _key(C.K, "int", "length of the list"),
+         Column(C.VALUE, "double", "mean over users"), Column(C.CI_LOW, "double", "lower end, 95 %"),
+         Column(C.CI_HIGH, "double", "upper end, 95 %"), Column(C.N, "bigint", "users (items for coverage)")),
+        keys=(C.RUN_ID, C.CUTOFF, C.MODEL, C.METRIC, C.K),
+    ),
 )  # fmt: skip

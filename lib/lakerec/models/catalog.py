@@ -80,6 +80,15 @@ CHOSEN: dict[str, tuple[Choice, ...]] = {
 """The keys of `train` that validation chooses on every run, among `train.choices`, one after the other."""
 
 
+def setting(name: str, key: Choice) -> str:
+    """How a train run's details name what validation chose for a model's key.
+
+    >>> setting("ease", "half_life_days"), setting("als", "als.alpha")
+    ('ease.half_life_days', 'als.alpha')
+    """
+    return f"{name}.{key.removeprefix(f'{name}.')}"
+
+
 def others(key: Choice, config: TrainConfig) -> list[TrainConfig]:
     """The config with each of a key's choices that is not its value already."""
     changed = [config.changed(key, value) for value in config.choices.get(key, ())]

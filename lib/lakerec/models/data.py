@@ -8,7 +8,7 @@ times   [total]   epoch seconds, UTC
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -85,6 +85,16 @@ class Histories:
         offsets = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, length))]).astype(np.int64)
         return Histories(offsets, self.items[kept], self.times[kept])
 
+    def where(self, kept: np.ndarray) -> Histories:
+        """The same histories without the other events.
+
+        Args:
+            kept: bool [total].
+        """
+        lengths = np.bincount(self.rows[kept], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Histories(offsets, self.items[kept], self.times[kept])
+
     def renumbered(self, ids: np.ndarray) -> Histories:
         """The same histories in another index's ids; items that it does not know are left out.
 
@@ -92,10 +102,7 @@ class Histories:
             ids: int [num_items], the new id of each item, -1 where there is none.
         """
         items = ids[self.items]
-        kept = items >= 0
-        lengths = np.bincount(self.rows[kept], minlength=len(self))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Histories(offsets, items[kept].astype(np.int32), self.times[kept])
+        return replace(self, items=items.astype(np.int32)).where(items >= 0)
 
     def only(self, items: np.ndarray, num_items: int) -> Histories:
         """The same histories without all other items; items: int [m]."""

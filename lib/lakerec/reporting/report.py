@@ -106,9 +106,8 @@ def render(data: ReportData, path: Path) -> Path:
 
 def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Title and table of each part of the test users but groups; no rows where nobody is in it."""
-    found = {row["slice"] for row in metrics if not row["slice"].startswith("seed") and ":" not in row["slice"]} - set(
-        TABLES
-    )
+    ranked = {row["slice"] for row in metrics if row["metric"] == Metrics.NDCG}  # off-policy estimates have none
+    found = {name for name in ranked if not name.startswith("seed") and ":" not in name} - set(TABLES)
     tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
     return [(SLICES.get(name, name), table) for name, table in tables.items()]
 

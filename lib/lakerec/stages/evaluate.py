@@ -8,6 +8,7 @@ Some users at a time: their lists are written and judged, and only a few numbers
 Slices: `all`; those of users, of items and of groups (`lakerec.evaluation.slices`); `fp16` and `int8`, the sequence model
 with its items in that precision; with several seeds `seed_<n>` for each, and `seeds`, the mean over them with a 95 % t
 interval. What the behaviour model says of single events is judged by `lakerec.stages.engagement`; its figures have k = 0.
+Where impressions are logged with propensities, slice `off_policy` has what `lakerec.stages.off_policy` estimates.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from lakerec.models.data import Histories, Holdout
 from lakerec.models.protocol import Recommender
 from lakerec.models.slices import Categories
 from lakerec.models.topk import recommend
-from lakerec.stages import arrays, auditing, engagement
+from lakerec.stages import arrays, auditing, engagement, off_policy
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.slices import Slices, catalogue_of, mean_popularity, slices_of
 from lakerec.stages.train import SEEDS
@@ -98,6 +99,8 @@ def run(context: Context, inputs: Inputs) -> Result:
             rows += _compressed(context, model, test)
         if isinstance(model, Behaviour):
             rows += engagement.figures(context, inputs, model, test.users, test.holdout, len(test.ids))
+    estimates, told = off_policy.judge(context, inputs, fitted, len(test.ids))
+    rows += estimates
     rows += list(_over_seeds(rows, json.loads(trained.details[SEEDS])))
     context.progress.spark_again()
     write_own(context, [(context.run_id, *astuple(row)) for row in rows if "#" not in row.model], Tables.METRICS)
@@ -106,7 +109,7 @@ def run(context: Context, inputs: Inputs) -> Result:
         for row in rows
         if row.slice == ALL and "#" not in row.model
     }
-    details = {"users": str(len(test.users)), TRAIN_RUN: trained.run_id, auditing.LEAKAGE: summary(findings)}
+    details = {"users": str(len(test.users)), TRAIN_RUN: trained.run_id, auditing.LEAKAGE: summary(findings), **told}
     return Result(rows_in=len(test.users), rows_out=written, details=details, metrics=figures)
 
 
@@ -245,7 +248,7 @@ def _asked(config: Config) -> tuple[str, ...]:
     """Tables that are read where the config wants what is made of them."""
     groups = (Tables.USERS,) if config.evaluate.groups else ()
     segments = (Tables.PORTRAITS,) if config.profile.people else ()
-    return (*rated_tables(config), *groups, *segments)
+    return (*rated_tables(config), *groups, *segments, *off_policy.logged_tables(config))
 
 
 STAGE = Stage(

@@ -23,7 +23,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from lakerec.columns import Models, Splits, Tables
 from lakerec.errors import ConfigError
 from lakerec.lake.plain import plain_files
 from lakerec.lake.scratch import held, holding
+from lakerec.models import catalog
 from lakerec.models.blend import standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of, small_shape_of
 from lakerec.models.data import Holdout, TrainingData
@@ -48,6 +49,9 @@ from lakerec.training.loop import recipe_of
 from lakerec.training.state import EpochResult
 from lakerec.training.supervisor import supervise
 from lakerec.training_config import TrainConfig
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SEEDS = "seeds"
 """Detail that lists the seeds, the first of which serves."""
@@ -113,6 +117,24 @@ def models_folder(context: Context) -> Path:
 def left_out(config: TrainConfig, num_items: int) -> set[str]:
     """Models of `DENSE` that the catalogue is too large for."""
     return set(DENSE) & set(config.models) if num_items > config.dense_items else set()
+
+
+def fit_alone(spark: SparkSession, name: str, data: TrainingData, config: TrainConfig, scratch: Path) -> Recommender:
+    """A model, not of `NEEDS_MORE`, fitted on histories alone.
+
+    Args:
+        scratch: folder that driver and executors share.
+
+    Raises:
+        ConfigError: it reads item vectors, and there are none.
+    """
+    if name == Models.CONTENT and data.item_vectors is None:
+        raise ConfigError("train.models: `content` needs item vectors: run `lakerec embed` first, or leave it out")
+    if name == Models.ALS:
+        return reweighed(fit_als(spark, data, config.als, scratch, config.half_life_days, config.seeds[0]), config)
+    model = build(name, config)
+    model.fit(data)
+    return model
 
 
 def validation_users(config: TrainConfig, num_items: int) -> int:
@@ -191,8 +213,6 @@ class Job:
 
     def fit_simple(self, name: str) -> None:
         """Validate on train, refit on train + valid, save."""
-        if name == Models.CONTENT and self.train.item_vectors is None:
-            raise ConfigError("train.models: `content` needs item vectors: run `lakerec embed` first, or leave it out")
         if name in left_out(self.config, self.train.num_items):
             event("train", self.context.run_id, f"{name} left out", items=self.train.num_items, most=self.config.dense_items)
             return
@@ -203,7 +223,7 @@ class Job:
 
     def _fit_simple(self, name: str) -> None:
         best = self._chosen(name)
-        self.settings |= {f"{name}.{key.removeprefix(f'{name}.')}": best.at(key) for key in CHOSEN.get(name, ())}
+        self.settings |= {catalog.setting(name, key): best.at(key) for key in CHOSEN.get(name, ())}
         self._fitted(name, self.both, best).save(self.folder / name)
 
     def _chosen(self, name: str) -> TrainConfig:
@@ -219,12 +239,7 @@ class Job:
         return best
 
     def _fitted(self, name: str, data: TrainingData, config: TrainConfig) -> Recommender:
-        if name == Models.ALS:
-            als = fit_als(self.context.spark, data, config.als, self.scratch, config.half_life_days, config.seeds[0])
-            return reweighed(als, config)
-        model = build(name, config)
-        model.fit(data)
-        return model
+        return fit_alone(self.context.spark, name, data, config, self.scratch)
 
     def fit_sequence(self, seed: int) -> None:
         """Early stop on valid chooses the epochs, with the first seed; every seed's refit on train + valid runs as many."""

@@ -20,9 +20,9 @@ from lakerec.models.data import Histories
 from lakerec.stages.base import Context, Inputs
 
 
-def rated_tables(config: Config) -> tuple[str, ...]:
-    """What is read for the values; nothing where no model wants them."""
-    wanted = Models.BEHAVIOUR in config.train.models and config.train.behaviour.rated
+def rated_tables(config: Config, models: Sequence[str] | None = None) -> tuple[str, ...]:
+    """What is read for the values; nothing where no model (of train.models, where none are given) wants them."""
+    wanted = Models.BEHAVIOUR in (config.train.models if models is None else models) and config.train.behaviour.rated
     return (Tables.INTERACTIONS, Tables.EVENTS) if wanted else ()
 
 

@@ -183,7 +183,6 @@ class Columns:
     N_BEFORE: Final = "n_before"
     N_NOW: Final = "n_now"
     DECIDED_AT: Final = "decided_at"
-    DETAIL: Final = "detail"
 
 
 class Windows:

@@ -60,7 +60,9 @@ class Frames:
             Tables.ITEM_VECTORS: (VECTORS, "item_id string, vector array<float>"),
             Tables.RECOMMENDATIONS: (LISTS, "user_id string, rank int, item_id string"),
             Tables.INTERACTIONS: (TAKEN, "user_id string, item_id string, event_time string"),
-            Tables.METRICS: (METRICS, "run_id string, model string, slice string, metric string, k int, value double, ci_low double"),
+            Tables.METRICS: (
+                METRICS, "run_id string, model string, slice string, metric string, k int, value double, ci_low double",
+            ),
         }  # fmt: skip
         more = {
             Tables.BRONZE_EVENTS: {"event_time": F.col("ingested_at"), "event_type": F.lit("view")},

@@ -2,10 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from lakerec.columns import Models
+from lakerec.config import PromoteConfig
 from lakerec.errors import ConfigError
+from lakerec.models.data import Histories, Holdout
 from lakerec.stages import promote
+from lakerec.stages.comparing import Measured, Present
 from lakerec.stages.promote import best_by_validation, candidate, offered
 
 VALUES = {Models.POPULAR: 0.30, Models.SEQUENCE: 0.20, Models.EASE: 0.40}
@@ -42,38 +46,84 @@ def test_the_model_that_is_asked_for_is_offered_in_place_of_validations_best():
         offered(details, "blend")
 
 
+USERS = np.array(["u1", "u2", "u3"], dtype=object)
+TARGETS = Histories.from_lists([[5], [6, 7], [8]])
+TODAY = Present(
+    USERS,
+    Holdout(Histories.from_lists([[1], [2], [3]]), TARGETS),
+    np.arange(9),
+    {"all": (np.arange(3), TARGETS), "tail": (np.array([1, 2]), Histories.from_lists([[7], [8]]))},
+)
+CHALLENGER, CHAMPION = "2", "1"
+
+
+def test_a_test_without_some_users_has_the_targets_of_the_others_in_each_slice():
+    rest = TODAY.without(frozenset({"u2"}))
+    assert rest.users.tolist() == ["u1", "u3"] and rest.holdout.targets.items.tolist() == [5, 8]
+    assert {name: (own.tolist(), each.items.tolist()) for name, (own, each) in rest.slices.items()} == {
+        "all": ([0, 1], [5, 8]), "tail": ([1], [8]),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """What the gate says of EASE as version 2, where version 1 serves and may know some users of the test by heart."""
+
+    def judged(values, known=(), of_all=VALUES):
+        """Values: version → what it reaches for each of the three users."""
+
+        def measure(_context, _name, version, test):
+            kept = np.isin(USERS, test.users)
+            return Measured({"all": np.array(values[version])[kept]}, 0.5, 1.0, 0)
+
+        monkeypatch.setattr(promote.comparing, "measure", measure)
+        monkeypatch.setattr(promote, "EvaluationSet", SimpleNamespace(read=lambda *_: None))
+        monkeypatch.setattr(promote, "Present", SimpleNamespace(of=lambda _: TODAY))
+        monkeypatch.setattr(promote, "_leaks", lambda *_: [])
+        monkeypatch.setattr(promote, "_drifted", lambda *_: [])
+        monkeypatch.setattr(promote.gate, "tags_of", lambda *_: {promote.TRAIN_RUN: "train-1"})
+        monkeypatch.setattr(promote.starting, "known_test_users", lambda *_: (frozenset(known), None))
+        config = SimpleNamespace(promote=PromoteConfig(), evaluate=SimpleNamespace(bootstrap=200), seed=1)
+        context, run = SimpleNamespace(tracker=None, config=config), SimpleNamespace(run_id="evaluate-1")
+        offer = promote.Offer("shop", run, run, of_all)
+        evidence, notes = promote._evidence(context, {}, offer, Models.EASE, CHALLENGER, CHAMPION)
+        decision = promote.gate.judge(evidence, config.promote)
+        return decision.promoted, "; ".join([*decision.reasons, *notes]), evidence.champion
+
+    return judged
+
+
+EASE_HAS = [0.4, 0.4, 0.4]
+
+
 @pytest.mark.parametrize(
-    ("known", "rest", "promoted", "said"),
+    ("champion", "known", "promoted", "said", "before"),
     [
-        ((), None, False, "0.4000 is not above 0.5000"),
-        (("u1",), (0.3, 0.2), True, "0.3000 beats the champion's 0.2000"),
-        (("u1",), (0.2, 0.3), False, "0.2000 is not above 0.3000"),
-        (("u1",), None, True, "nobody else is there to compare on"),
+        ([0.5, 0.5, 0.5], (), False, "0.4000 is not above 0.5000", 0.5),
+        (
+            [0.9, 0.3, 0.3],
+            ("u1",),
+            True,
+            "0.4000 beats the champion's 0.3000; the champion learned from events of 1 users",
+            0.3,
+        ),
+        ([0.0, 0.5, 0.5], ("u1",), False, "0.4000 is not above 0.5000", 0.5),
+        ([0.9, 0.9, 0.9], ("u1", "u2", "u3"), True, "nobody else is there to compare on", None),
     ],
     ids=["it knows nobody", "better on the others", "worse on the others", "it knows all"],
 )
-def test_a_champion_is_not_judged_on_what_it_learned_from(monkeypatch, known, rest, promoted, said):
-    """It reaches .5 on all users, some of whom it may have by heart; the challenger .4."""
-
-    def value(_context, _inputs, _name, version, without=frozenset()):
-        if not without:
-            return 0.5
-        return None if rest is None else dict(zip(("2", "1"), rest, strict=True))[version]
-
-    monkeypatch.setattr(promote, "_version_value", value)
-    monkeypatch.setattr(promote.gate, "tags_of", lambda *_: {promote.TRAIN_RUN: "train-1"})
-    monkeypatch.setattr(promote.starting, "known_test_users", lambda *_: (frozenset(known), None))
-    context = SimpleNamespace(tracker=None, config=SimpleNamespace(promote=SimpleNamespace(minimum_gain=0.0)))
-    before, decision = promote._decided(context, {}, "shop", "2", "1", VALUES, Models.EASE)
-    assert decision.promoted == promoted and said in "; ".join(decision.reasons)
-    assert before == (0.5 if not known else None if rest is None else rest[1])
-    assert bool(known) == ("learned from events of 1 users that are test now" in "; ".join(decision.reasons))
+def test_a_champion_is_not_judged_on_what_it_learned_from(judge, champion, known, promoted, said, before):
+    decided, reasons, value = judge({CHALLENGER: EASE_HAS, CHAMPION: champion}, known)
+    assert decided == promoted and said in reasons and value == (None if before is None else pytest.approx(before))
+    assert bool(known) == ("that are test now" in reasons)
 
 
-def test_a_challenger_below_popularity_is_refused_whoever_the_champion_knows(monkeypatch):
-    monkeypatch.setattr(promote, "_version_value", lambda *_: 0.9)
-    monkeypatch.setattr(promote.gate, "tags_of", lambda *_: {})
-    monkeypatch.setattr(promote.starting, "known_test_users", lambda *_: (frozenset({"u1"}), None))
-    context = SimpleNamespace(tracker=None, config=SimpleNamespace(promote=SimpleNamespace(minimum_gain=0.0)))
-    _, decision = promote._decided(context, {}, "shop", "2", "1", VALUES, Models.SEQUENCE)
-    assert not decision.promoted and "does not beat plain popularity" in decision.reasons[0]
+def test_a_challenger_below_popularity_is_refused_whoever_the_champion_knows(judge):
+    values = {CHALLENGER: [0.2, 0.2, 0.2], CHAMPION: [0.1, 0.1, 0.1]}
+    promoted, reasons, _ = judge(values, ("u1",), {Models.POPULAR: 0.3, Models.EASE: 0.2})
+    assert not promoted and "does not beat plain popularity" in reasons
+
+
+def test_a_package_that_does_not_give_what_was_evaluated_is_refused(judge):
+    promoted, reasons, _ = judge({CHALLENGER: [0.4, 0.4, 0.1], CHAMPION: [0.1, 0.1, 0.1]})
+    assert not promoted and "its registered package gives 0.3000 where 0.4000 was evaluated" in reasons

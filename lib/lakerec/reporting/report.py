@@ -11,15 +11,20 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lakerec.columns import Metrics, Models
-from lakerec.reporting import plots, words
+from lakerec.reporting import parts, plots, words
 from lakerec.reporting.data_page import FEW, DataPage
 from lakerec.reporting.data_plots import plots_of
-from lakerec.reporting.words import BOT_WORDS, DISTILLED, FEW_USERS, SINGLE, SLICES, TABLES, UNITS, minutes, number, share
+from lakerec.reporting.words import FEW_USERS, SLICES, TABLES, minutes, number, share
 
 COLUMNS = (Metrics.NDCG, Metrics.HIT_RATE, Metrics.RECALL, Metrics.PRECISION, Metrics.F1, Metrics.MRR, Metrics.COVERAGE)
+"""What the terminal has room for."""
+WIDE = (*COLUMNS[:-1], Metrics.MAP, Metrics.COVERAGE)
+BEYOND = (Metrics.NOVELTY, Metrics.DIVERSITY, Metrics.SERENDIPITY, Metrics.GINI, Metrics.POPULARITY_LIFT)
 TITLES = {
     Metrics.NDCG: "NDCG", Metrics.HIT_RATE: "HR", Metrics.RECALL: "recall", Metrics.PRECISION: "precision",
-    Metrics.F1: "F1", Metrics.MRR: "MRR", Metrics.COVERAGE: "coverage",
+    Metrics.F1: "F1", Metrics.MRR: "MRR", Metrics.MAP: "MAP", Metrics.COVERAGE: "coverage", Metrics.NOVELTY: "novelty",
+    Metrics.DIVERSITY: "diversity", Metrics.SERENDIPITY: "serendipity", Metrics.GINI: "Gini",
+    Metrics.POPULARITY_LIFT: "popularity lift",
 }  # fmt: skip
 
 
@@ -91,10 +96,11 @@ def render(data: ReportData, path: Path) -> Path:
     html = environment.get_template("report.html").render(
         data=data, page=data.page, table=whole, best=next(row for row in whole if row["model"] == data.chosen),
         popular=next((row for row in whole if row["model"] == Models.POPULAR), None),
-        columns=COLUMNS, titles=TITLES, meanings=words.MEANINGS, units=UNITS, plots=_plots(data, whole),
-        slices=_slices(data.metrics), slice_words=SLICES,
-        seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=SINGLE, few=FEW, few_users=FEW_USERS,
-        bot_words=BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
+        columns=WIDE, titles=TITLES, meanings=words.MEANINGS, units=words.UNITS, plots=_plots(data, whole),
+        slices=_slices(data.metrics), slice_words=SLICES | words.PARTS, beyond=parts.beyond(whole, BEYOND),
+        parts=parts.by_part(data.metrics), groups=parts.by_group(data.metrics, data.chosen),
+        seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=words.SINGLE, few=FEW, few_users=FEW_USERS,
+        bot_words=words.BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,22 +111,19 @@ def render(data: ReportData, path: Path) -> Path:
 
 
 def _slices(metrics: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Title and table of each part of the test users but groups; no rows where nobody is in it."""
-    ranked = {row["slice"] for row in metrics if row["metric"] == Metrics.NDCG}  # off-policy estimates have none
-    found = {name for name in ranked if not name.startswith("seed") and ":" not in name} - set(TABLES)
-    tables = {name: table_of([row for row in metrics if row["n"]], name) for name in sorted(found | set(SLICES))}
-    return [(SLICES.get(name, name), table) for name, table in tables.items()]
+    """Title and table of each part that has one of its own; no rows where nobody is in it."""
+    return [(title, table_of([row for row in metrics if row["n"]], name)) for name, title in SLICES.items()]
 
 
 def _tables(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """NDCG of the sequence model as it is and made smaller, and by what share it differs from the first."""
     ndcg = {(row["model"], row["slice"]): row["value"] for row in metrics if row["metric"] == Metrics.NDCG}
-    ways = {(Models.SEQUENCE, name): words for name, words in TABLES.items()} | {(Models.DISTILLED, "all"): DISTILLED}
-    found = {words: ndcg[way] for way, words in ways.items() if way in ndcg}
+    ways = {(Models.SEQUENCE, name): told for name, told in TABLES.items()} | {(Models.DISTILLED, "all"): words.DISTILLED}
+    found = {told: ndcg[way] for way, told in ways.items() if way in ndcg}
     whole = ndcg.get((Models.SEQUENCE, "all"))
     if not whole or len(found) < 2:
         return []
-    return [{"name": words, "value": value, "change": value / whole - 1} for words, value in found.items()]
+    return [{"name": told, "value": value, "change": value / whole - 1} for told, value in found.items()]
 
 
 def _seeds(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,11 @@ SLICES = {
     "cold_items": "Targets with at most five earlier events",
     "sparse_users": "Users with at most ten earlier events",
 }
+PARTS = {
+    "new_users": "new users", "returning_users": "returning users", "cold_users": "users without history",
+    "head": "items of the head", "torso": "of the torso", "tail": "of the tail",
+}  # fmt: skip
+"""Slices that share one table; those above have one each."""
 TABLES = {"all": "as it was fitted, fp32", "fp16": "items in fp16, half the bytes", "int8": "items in int8, a quarter"}
 """Precisions of the sequence model's item table, by slice of eval/metrics."""
 MEANINGS = {
@@ -17,9 +22,15 @@ MEANINGS = {
     Metrics.PRECISION: "share of the list that the user took next; with one item to find it is at most 1 / its length",
     Metrics.F1: "harmonic mean of recall and precision",
     Metrics.MRR: "one over the place of the first item that the user took next: 0.5 for the second, 0 outside the list",
+    Metrics.MAP: "precision at the place of each item that the user took next, over all that they took",
     Metrics.COVERAGE: "share of the catalogue that is in anybody's list",
+    Metrics.NOVELTY: "how rare the items are: 1 for each time that half as many users met them",
+    Metrics.DIVERSITY: "how unlike the items of a list are, by what their texts say: 0 the same, 1 nothing in common",
+    Metrics.SERENDIPITY: "what was taken next and popularity would not have placed so high",
+    Metrics.GINI: "how unequally items are shown over all lists: 0 each as often, near 1 a few only",
+    Metrics.POPULARITY_LIFT: "how much more popular lists are than what their users met: 0.5 is half as much again",
 }
-"""Figures of lists in words, means over users but for the last."""
+"""Figures of lists in words."""
 SINGLE = {
     Metrics.AUC: "AUC: an item that was taken is above one drawn at random",
     Metrics.ACCURACY: "accuracy: yes or no is right, taken and drawn counting alike",

@@ -133,6 +133,7 @@ def _evidence(
         packaged=own.value if as_judged else None,
         unscored=own.unscored,
         leaks=_leaks(context, offer.evaluated.run_id),
+        drifted=_drifted(context, offer.trained),
     )
     if champion is None or not gate.judge(alone, config).promoted:
         return alone, notes
@@ -156,6 +157,15 @@ def _leaks(context: Context, run_id: str) -> list[str]:
     """Checks of an evaluation's audit that failed; evaluate fails by them itself, so this is a second lock."""
     rows = context.lake.read(Tables.LEAKAGE).where((F.col(C.RUN_ID) == run_id) & ~F.col(C.OK))
     return [row[C.CHECK] for row in rows.collect()]
+
+
+def _drifted(context: Context, trained: Row) -> list[str]:
+    """Why `lakerec drift` said, since a model was fitted, to fit again."""
+    looked = last_run(context.lake, "drift")
+    if looked is None or looked.started_at < trained.started_at or looked.details["retrain"] != "true":
+        return []
+    found: list[str] = json.loads(looked.details["reasons"])
+    return found
 
 
 def _beside(context: Context, alone: gate.Evidence, own: comparing.Measured, champion: comparing.Measured) -> gate.Evidence:

@@ -56,6 +56,11 @@ def test_single_events_and_smaller_models_have_tables_where_they_were_measured(t
     assert "blend , asked for by promote.model, reaches" in text
 
 
+def test_estimates_without_a_ranking_metric_are_no_slice(tmp_path, page):
+    rows = [*made().metrics, metric("blend", Metrics.IPS, 0.05, "off_policy")]
+    assert text_of(render(made(metrics=rows), tmp_path / "report.html").read_text()) == text_of(page)
+
+
 def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_path, page):
     assert "most popular items" not in page
     rows = made().metrics + [metric("popular", name, 0.05) for name in Metrics.ALL]

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from lakerec.columns import Tables
-from lakerec.errors import ConfigError, InputError
+from lakerec.errors import ConfigError, EmptyDataError, InputError
 from lakerec.models import catalog
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.topk import recommend
@@ -24,6 +24,8 @@ PAST = Histories.from_lists([[0, 1, 2], [1, 2, 0], [3], [2, 4]], [[10, 20, 30], 
 def test_cutoffs_are_the_times_of_events():
     assert cutoffs_of(PAST.times, [0.5, 0.8]) == [21, 30]
     assert cutoffs_of(np.array([5, 5, 5]), [0.5]) == [5]
+    with pytest.raises(EmptyDataError, match="gold/sequences has no event"):
+        cutoffs_of(np.zeros(0), [0.5])
 
 
 def test_an_event_at_a_cutoff_comes_after_it_and_the_next_cutoff_ends_it():
@@ -108,13 +110,14 @@ def test_examples_in_docstrings_run():
 def test_the_shop_at_two_cutoffs_of_which_one_is_where_its_test_begins(spark, tmp_path, capsys):
     """There the figures are those of evaluate, intervals included: same fits, same users, same lists."""
     split = ("split.protocol=temporal", "split.valid=0.5", "split.test=0.75", "backtest.cutoffs=[0.5, 0.75]")
-    config = shop.config(tmp_path, *split, "train.models=[popular, ease, als]", "train.als.factors=8")
+    rated = ("train.behaviour.rated=[purchase]", "train.behaviour.epochs=1", "train.als.factors=8")
+    config = shop.config(tmp_path, *split, "train.models=[popular, ease, als, behaviour]", *rated)
     with pytest.raises(InputError, match="gold/sequences is not there yet"):
         backtest.backtest(config)
     with pipeline.opened(config) as context:
         pipeline.run(context, ["ingest", "clean", "featurize", "train", "evaluate"])
         result, again = backtest.backtest(config), backtest.backtest(config)
-        evaluated = context.lake.read(Tables.METRICS).where("slice = 'all'").collect()
+        evaluated = context.lake.read(Tables.METRICS).where("slice = 'all' and k > 0").collect()
         assert context.lake.read(Tables.BACKTEST).count() == len(result["rows"])
         tracked = context.tracker.client.search_runs([context.tracker.experiment_id])
         (run,) = [run for run in tracked if run.info.run_name == "backtest" and "popular_ndcg_at_10" in run.data.metrics]
@@ -124,7 +127,7 @@ def test_the_shop_at_two_cutoffs_of_which_one_is_where_its_test_begins(spark, tm
     theirs = {(row.model, row.metric, row.k): [row[name] for name in figures] for row in evaluated}
     last = [row for row in result["rows"] if row["cutoff"] == result["cutoffs"][1]]
     assert {(row["model"], row["metric"], row["k"]): [row[name] for name in figures] for row in last} == theirs
-    assert {row["model"] for row in last} == set(result["models"]) == {"popular", "ease", "als"}
+    assert {row["model"] for row in last} == set(result["models"]) == {"popular", "ease", "als", "behaviour"}
     assert [point.value for point in points] == result["models"]["popular"] and len(result["agreement"]) == 1
     assert again["skipped"] and not result["skipped"] and again["rows"] == result["rows"]
     print_backtest(result)

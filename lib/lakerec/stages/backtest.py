@@ -26,7 +26,7 @@ from rich.table import Table
 from lakerec.columns import Columns as C
 from lakerec.columns import Models, Splits, Tables
 from lakerec.config import Config
-from lakerec.errors import ConfigError, InputError, nearest
+from lakerec.errors import ConfigError, EmptyDataError, InputError, nearest
 from lakerec.evaluation.agreement import kendall
 from lakerec.evaluation.lists import MetricRow, evaluate_lists
 from lakerec.models.catalog import CHOSEN, setting
@@ -91,7 +91,13 @@ class Fold:
 
 
 def cutoffs_of(times: np.ndarray, shares: list[float]) -> list[int]:
-    """Quantiles of event time: for each share the event that has it of the others before it, as splits are cut."""
+    """Quantiles of event time: for each share the event that has it of the others before it, as splits are cut.
+
+    Raises:
+        EmptyDataError: there is no event.
+    """
+    if not len(times):
+        raise EmptyDataError("gold/sequences has no event to learn from: see what `lakerec featurize` says")
     return [int(cutoff) for cutoff in np.quantile(times, shares, method="higher")]
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -113,21 +115,23 @@ class Shown:
             rates = _rates(shown.where(micros < begins - config.within_minutes * MINUTE), num_items)
             since = shown.where(micros >= begins).orderBy(C.USER_ID, C.EVENT_TIME, C.EVENT_ID)
             item = F.coalesce(C.ITEM, F.lit(-1)).alias(C.ITEM)
-            table = since.select(C.USER_ID, item, PROPENSITY, REWARD, REQUEST).toArrow().to_pandas()
-        valid = table[table[PROPENSITY].notna()]
-        if valid.empty:
+            table = since.select(C.USER_ID, item, PROPENSITY, REWARD, REQUEST).toArrow()
+        valid = table.filter(pc.field(PROPENSITY).is_valid())
+        if not len(valid):
             raise InputError(
                 f"evaluate.off_policy: none of {len(table)} `{config.impression}` events since the test began has a number "
                 f"above 0 and at most 1 as `{config.propensity}` in its context: log it, or set evaluate.off_policy to null"
             )
-        ids, users = np.unique(valid[C.USER_ID].to_numpy(), return_inverse=True)
-        requests = valid.groupby(users)[REQUEST].nunique().to_numpy()
-        told = {
-            "impressions": len(table), "without_propensity": len(table) - len(valid),
-            "rewards": int(valid[REWARD].sum()), "requests": int(requests.sum()), "users": len(ids),
-        }  # fmt: skip
+        users = valid[C.USER_ID].combine_chunks().dictionary_encode()
+        ids, numbers = users.dictionary.to_numpy(zero_copy_only=False), users.indices.to_numpy().astype(np.int64)
+        by_user = pa.table({C.USER: numbers, REQUEST: valid[REQUEST]}).group_by(C.USER)
+        requests = by_user.aggregate([(REQUEST, "count_distinct")]).sort_by(C.USER)[f"{REQUEST}_count_distinct"].to_numpy()
         items, propensities, rewards = (valid[name].to_numpy() for name in (C.ITEM, PROPENSITY, REWARD))
-        return cls(users, items, propensities, rewards, requests, _histories(context, inputs, ids), rates, told)
+        told = {
+            "impressions": len(table), "without_propensity": len(table) - len(valid), "rewards": int(rewards.sum()),
+            "requests": int(requests.sum()), "users": len(ids),
+        }  # fmt: skip
+        return cls(numbers, items, propensities, rewards, requests, _histories(context, inputs, ids), rates, told)
 
 
 def impressions(events: DataFrame, received: DataFrame, config: OffPolicyConfig) -> DataFrame:
@@ -166,12 +170,13 @@ def _test_begins(context: Context, inputs: Inputs) -> int:
 
 def _rates(before: DataFrame, num_items: int) -> np.ndarray:
     """Rewards by impressions of each item, shrunk towards the rate of all, which comes last; 0 without impressions."""
-    sums = before.groupBy(C.ITEM).agg(F.count("*").alias(C.N), F.sum(REWARD).alias(REWARD)).toArrow().to_pandas()
-    count, rewards = (sums[name].to_numpy(dtype=float) for name in (C.N, REWARD))
+    by_item = before.groupBy(F.coalesce(C.ITEM, F.lit(num_items)).alias(C.ITEM))
+    sums = by_item.agg(F.count("*").alias(C.N), F.sum(REWARD).alias(REWARD)).toArrow()
+    items, count, rewards = (sums[name].to_numpy() for name in (C.ITEM, C.N, REWARD))
     rate = rewards.sum() / count.sum() if len(sums) else 0.0
     rates = np.full(num_items + 1, rate)
-    known = sums[C.ITEM].notna().to_numpy()
-    rates[sums[C.ITEM][known].to_numpy(dtype=int)] = ((rewards + PRIOR * rate) / (count + PRIOR))[known]
+    rates[items] = (rewards + PRIOR * rate) / (count + PRIOR)
+    rates[-1] = rate
     return rates
 
 

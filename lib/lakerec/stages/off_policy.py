@@ -107,15 +107,7 @@ class Shown:
         Raises:
             InputError: no impression since the test began has a propensity.
         """
-        lake, micros = context.lake, F.unix_micros(C.EVENT_TIME)
-        events, received = (lake.read(table, inputs.get(table)) for table in (Tables.EVENTS, Tables.BRONZE_EVENTS))
-        index = lake.read(Tables.ITEM_INDEX, inputs.get(Tables.ITEM_INDEX))
-        begins = _test_begins(context, inputs)
-        with kept(impressions(events, received, config).join(F.broadcast(index), on=C.ITEM_ID, how="left")) as shown:
-            rates = _rates(shown.where(micros < begins - config.within_minutes * MINUTE), num_items)
-            since = shown.where(micros >= begins).orderBy(C.USER_ID, C.EVENT_TIME, C.EVENT_ID)
-            item = F.coalesce(C.ITEM, F.lit(-1)).alias(C.ITEM)
-            table = since.select(C.USER_ID, item, PROPENSITY, REWARD, REQUEST).toArrow()
+        table, rates = _collected(context, inputs, config, num_items)
         valid = table.filter(pc.field(PROPENSITY).is_valid())
         if not len(valid):
             raise InputError(
@@ -132,6 +124,18 @@ class Shown:
             "requests": int(requests.sum()), "users": len(ids),
         }  # fmt: skip
         return cls(numbers, items, propensities, rewards, requests, _histories(context, inputs, ids), rates, told)
+
+
+def _collected(context: Context, inputs: Inputs, config: OffPolicyConfig, num_items: int) -> tuple[pa.Table, np.ndarray]:
+    """Impressions since the test began, by user, and the rates of items before it."""
+    lake, micros, begins = context.lake, F.unix_micros(C.EVENT_TIME), _test_begins(context, inputs)
+    read = (Tables.EVENTS, Tables.BRONZE_EVENTS, Tables.ITEM_INDEX)
+    events, received, index = (lake.read(table, inputs.get(table)) for table in read)
+    with kept(impressions(events, received, config).join(F.broadcast(index), on=C.ITEM_ID, how="left")) as shown:
+        rates = _rates(shown.where(micros < begins - config.within_minutes * MINUTE), num_items)
+        since = shown.where(micros >= begins).orderBy(C.USER_ID, C.EVENT_TIME, C.EVENT_ID)
+        item = F.coalesce(C.ITEM, F.lit(-1)).alias(C.ITEM)
+        return since.select(C.USER_ID, item, PROPENSITY, REWARD, REQUEST).toArrow(), rates
 
 
 def impressions(events: DataFrame, received: DataFrame, config: OffPolicyConfig) -> DataFrame:

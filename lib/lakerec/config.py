@@ -257,6 +257,9 @@ class RecommendConfig(Section):
     """Lists for serving."""
 
     k: int = Field(10, ge=1, description="items a user")
+    attribution: Literal["leave_one_out", "integrated_gradients"] = Field(
+        "leave_one_out", description="how reasons are found for the sequence model; others have one way"
+    )
 
 
 class DriftConfig(Section):

@@ -206,7 +206,9 @@ _CONTRACTS = (
         "what to show each user, and why",
         (_key(C.USER_ID, "string", "external user id"), RANK, ITEM_ID, SCORE,
          Column(C.REASON, "string", "the evidence in words"),
-         _key(C.MODEL_VERSION, "string", "registered name and version"), _key(C.GENERATED_AT, "timestamp", "UTC")),
+         _key(C.MODEL_VERSION, "string", "registered name and version"), _key(C.GENERATED_AT, "timestamp", "UTC"),
+         Column(C.EVIDENCE, "array<struct<item_id:string,share:double>>",
+                "the user's own items that speak for it most, with their shares of what does; empty where none does")),
         keys=(C.USER_ID, C.RANK),
     ),
     Contract(

@@ -23,7 +23,7 @@ from lakerec.models.blend import Blend
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.network import SequenceNetwork
 from lakerec.models.protocol import Recommender
-from lakerec.models.sequence import ROWS_AT_ONCE, Sequence, Shape, last_states
+from lakerec.models.sequence import ROWS_AT_ONCE, Sequence, Shape, centred_scores, last_states
 
 Precision = Literal["fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -87,6 +87,13 @@ class CompressedSequence:
                 some = slice(first, first + ITEMS_AT_ONCE)
                 scores[part, some] = (last @ self._rows(some).T).numpy()
         return scores
+
+    @torch.inference_mode()
+    def centred(self, histories: Histories, items: np.ndarray) -> np.ndarray:
+        """See `lakerec.models.sequence.centred_scores`."""
+        count = len(self.table)
+        sums = [self._rows(slice(first, first + ITEMS_AT_ONCE)).sum(dim=0) for first in range(0, count, ITEMS_AT_ONCE)]
+        return centred_scores(self.network, histories, count, self._told, torch.stack(sums).sum(dim=0) / count, items)
 
     def _told(self, items: Tensor) -> Tensor:
         """Vectors of events, zeros for padding."""

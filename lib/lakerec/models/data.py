@@ -79,21 +79,21 @@ class Histories:
         events = np.repeat(self.offsets[:-1][indices] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Histories(offsets, self.items[events], self.times[events])
 
-    def last(self, length: int) -> Histories:
-        """The newest `length` events of each history."""
-        kept = self.ago < length
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, length))]).astype(np.int64)
-        return Histories(offsets, self.items[kept], self.times[kept])
-
     def where(self, kept: np.ndarray) -> Histories:
-        """The same histories without the other events.
-
-        Args:
-            kept: bool [total].
-        """
+        """The same histories without their other events; kept: bool [total]."""
         lengths = np.bincount(self.rows[kept], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Histories(offsets, self.items[kept], self.times[kept])
+
+    def last(self, length: int) -> Histories:
+        """The newest `length` events of each history."""
+        return self.where(self.ago < length)
+
+    def distinct(self, num_items: int) -> Histories:
+        """Each item that a history met once, as the last event of it; oldest first."""
+        kept = np.zeros(len(self.items), dtype=bool)
+        kept[self._last_events(num_items)] = True
+        return self.where(kept)
 
     def renumbered(self, ids: np.ndarray) -> Histories:
         """The same histories in another index's ids; items that it does not know are left out.
@@ -154,10 +154,16 @@ class Histories:
 
     def _last_met(self, num_items: int, halvings: np.ndarray) -> sparse.csr_matrix:
         """Half as much for each halving of an item's last event, float [total]."""
+        last = self._last_events(num_items)
+        weights = np.maximum(np.exp2(-halvings[last]), LEAST_WEIGHT).astype(np.float32)
+        return sparse.csr_matrix((weights, (self.rows[last], self.items[last])), shape=(len(self), num_items))
+
+    def _last_events(self, num_items: int) -> np.ndarray:
+        """Where each item of a history was met last, by history and then by item; int64."""
         # Events are in the order of time: the first of an item from behind is the last time it was met.
-        pairs, last = np.unique((self.rows * num_items + self.items)[::-1], return_index=True)
-        weights = np.maximum(np.exp2(-halvings[::-1][last]), LEAST_WEIGHT).astype(np.float32)
-        return sparse.csr_matrix((weights, (pairs // num_items, pairs % num_items)), shape=(len(self), num_items))
+        found = np.unique((self.rows * num_items + self.items)[::-1], return_index=True)[1]
+        last: np.ndarray = len(self.items) - 1 - found
+        return last
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ items, which MLlib does: pyspark's documentation, "Scaling of the regularization
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,18 @@ from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
 
 CELLS_AT_ONCE = 4_000_000
 """Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A user's factors are left⁻¹ Σ right. Letters: r = users, m = items that the longest of their histories met."""
+
+    rows: np.ndarray
+    """int [r], which users."""
+    factor: torch.Tensor
+    """Cholesky factor of left = YᵀY + Yᵀ(C − I)Y + λ · items · I, float64 [r, f, f]."""
+    right: torch.Tensor
+    """What each item that was met adds to YᵀC p, float64 [r, m, f], in the order of the row; zeros behind its end."""
 
 
 class Als:
@@ -53,11 +65,18 @@ class Als:
         Args:
             met: float [n, num_items], r of each interaction, above 0.
         """
+        found = np.zeros((met.shape[0], self.factors.shape[1]))
+        for each in self.equations(met):
+            right = each.right.sum(dim=1)[:, :, None]
+            found[each.rows] = torch.cholesky_solve(right, each.factor)[:, :, 0].numpy()
+        return found
+
+    def equations(self, met: sparse.csr_matrix) -> Iterator[Equations]:
+        """Those of users whose histories are about as long, some at a time; see `fold_in`."""
         items = torch.from_numpy(self.factors).double()
         size = items.shape[1]
         padded = torch.cat([items, items.new_zeros(1, size)])
         whole, identity = items.T @ items, torch.eye(size, dtype=items.dtype)
-        found = np.zeros((met.shape[0], size))
         for rows in self._blocks(np.diff(met.indptr)):
             part = met[rows]
             lengths = np.diff(part.indptr)
@@ -68,9 +87,7 @@ class Als:
             vectors, confidence = padded[torch.from_numpy(own)], torch.from_numpy(added)[:, :, None]
             ridge = torch.from_numpy(self.regularization * np.maximum(lengths, 1))[:, None, None] * identity
             left = whole + (vectors * confidence).mT @ vectors + ridge
-            right = (vectors * (1 + confidence)).sum(dim=1)[:, :, None]
-            found[rows] = torch.cholesky_solve(right, torch.linalg.cholesky(left))[:, :, 0].numpy()
-        return found
+            yield Equations(rows, torch.linalg.cholesky(left), vectors * (1 + confidence))
 
     def _blocks(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
         """Row numbers of histories that are about as long, so that little of what is held at a time is padding."""

@@ -54,9 +54,13 @@ class MultiTaskNetwork(HasItems):
             items: int [rows, T], newest first, num_items for padding.
             table: [num_items, dims].
         """
-        weight = self.fade[: items.shape[1]].exp() * (items < len(table))
-        mixed = (weight.unsqueeze(-1) * looked_up(items, table)).sum(dim=1)
-        return self.describe(mixed / weight.sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt())
+        weight, scale = self.event_weights(items < len(table))
+        return self.describe((weight.unsqueeze(-1) * looked_up(items, table)).sum(dim=1) / scale)
+
+    def event_weights(self, known: Tensor) -> tuple[Tensor, Tensor]:
+        """What events count [rows, T], and what their sum is divided by [rows, 1]; known: bool, False where padding is."""
+        weight = self.fade[: known.shape[1]].exp() * known
+        return weight, weight.sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt()
 
     def forward(self, user: Tensor, user_facts: Tensor, asked: Tensor, item_facts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits that users engage with items [rows, C], and the hidden layer of the value head [rows, C, width / 2].

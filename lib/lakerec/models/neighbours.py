@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,20 +52,23 @@ class UserCF:
         self.met = histories.take(kept).matrix(data.num_items)
 
     def score(self, histories: Histories) -> np.ndarray:
-        people, num_items = self.met.shape
-        scores = np.zeros((len(histories), num_items), dtype=np.float32)
-        if not people:
-            return scores
-        by_item = _unit(self.met).T.tocsr()
-        asked = _unit(histories.by_recency(num_items, self.recency))
-        at_once = max(1, CELLS_AT_ONCE // people)
-        for start in range(0, len(histories), at_once):
-            cosines = (asked[start : start + at_once] @ by_item).toarray()
-            nearest, weights = top_k(cosines, self.neighbours)
+        scores = np.zeros((len(histories), self.met.shape[1]), dtype=np.float32)
+        for part, nearest, cosines in self.nearest(histories):
             places = np.arange(len(nearest) + 1) * nearest.shape[1]
-            near = sparse.csr_matrix((weights.ravel(), nearest.ravel(), places), shape=cosines.shape)
-            scores[start : start + at_once] = (near @ self.met).toarray()
+            shape = len(nearest), self.met.shape[0]
+            near = sparse.csr_matrix((cosines.ravel(), nearest.ravel(), places), shape=shape)
+            scores[part] = (near @ self.met).toarray()
         return scores
+
+    def nearest(self, histories: Histories) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Some histories at a time: which, their nearest training users and the cosines with them, [rows, neighbours]."""
+        people, num_items = self.met.shape
+        by_item = unit_rows(self.met).T.tocsr()
+        asked = unit_rows(histories.by_recency(num_items, self.recency))
+        at_once = max(1, CELLS_AT_ONCE // max(1, people))
+        for start in range(0, len(histories) if people else 0, at_once):
+            part = slice(start, min(start + at_once, len(histories)))
+            yield (part, *top_k((asked[part] @ by_item).toarray(), self.neighbours))
 
     def save(self, folder: Path) -> None:
         arrays = {"indices": self.met.indices, "indptr": self.met.indptr}
@@ -81,7 +85,7 @@ class UserCF:
         return model
 
 
-def _unit(met: sparse.csr_matrix) -> sparse.csr_matrix:
+def unit_rows(met: sparse.csr_matrix) -> sparse.csr_matrix:
     """Rows at unit length; a row of zeros stays one."""
     norms = np.sqrt(np.asarray(met.multiply(met).sum(axis=1)).ravel())
     scale = np.repeat(1 / np.maximum(norms, LEAST_NORM), np.diff(met.indptr)).astype(np.float32)

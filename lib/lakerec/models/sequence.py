@@ -54,6 +54,24 @@ def last_states(
         yield slice(start, start + len(part)), hidden[torch.arange(len(part), device=device), ends]
 
 
+def centred_scores(
+    network: SequenceNetwork, histories: Histories, pad: int, vectors: Callable[[Tensor], Tensor], mean: Tensor,
+    items: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Scores of some items less the mean over the catalogue, float32 [n, k].
+
+    Args:
+        pad, vectors: see `last_states`.
+        mean: of all items' vectors, [dims].
+        items: int [n, k].
+    """
+    scores = np.zeros(items.shape, dtype=np.float32)
+    for part, last in last_states(network.eval(), histories, pad, vectors, ROWS_AT_ONCE):
+        wanted = vectors(torch.from_numpy(items[part].astype(np.int64))) - mean
+        scores[part] = (wanted @ last.unsqueeze(-1)).squeeze(-1).float().cpu().numpy()
+    return scores
+
+
 class Sequence:
     """Causal transformer over the newest events of a history; fitted by `lakerec.training`."""
 
@@ -138,6 +156,14 @@ class Sequence:
         for part, last in states:
             scores[part] = (last @ table.T).float().cpu().numpy()
         return scores
+
+    @torch.inference_mode()
+    def centred(self, histories: Histories, items: np.ndarray) -> np.ndarray:
+        """See `centred_scores`."""
+        table = self.network.table()
+        return centred_scores(
+            self.network, histories, len(table), lambda some: looked_up(some, table), table.mean(dim=0), items
+        )
 
     def save(self, folder: Path) -> None:
         weights = storage.weights_of(self.network) | arrays_of(self.basis)

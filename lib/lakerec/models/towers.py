@@ -148,10 +148,15 @@ class Towers(nn.Module):
 
     def user(self, histories: Histories) -> Tensor:
         """Unit vectors of histories, [b, dims]."""
+        return F.normalize(self.before_unit(histories), dim=1)
+
+    def before_unit(self, histories: Histories) -> Tensor:
+        """The same before they are brought to unit length: a sum over events, and what statistics add."""
         known, places = np.unique(histories.items, return_inverse=True)
         local = Histories(histories.offsets, places, histories.times)
         weights = event_weights(local, self.half_lives, len(known))
         means = Pool.apply(weights, self.rows(torch.from_numpy(known.astype(np.int64))))
         means = means.view(len(self.half_lives), len(histories), -1).transpose(0, 1).flatten(1)
         given = torch.cat([self.drop(means), torch.from_numpy(history_statistics(histories))], dim=1)
-        return F.normalize(self.history(given), dim=1)
+        hidden: Tensor = self.history(given)
+        return hidden

@@ -97,18 +97,12 @@ class Held:
     def of(cls, histories: Histories, lengths: np.ndarray, num_items: int) -> Held:
         """The users who have something to be found; of each the test's events and the newest known ones."""
         known = histories.ago >= np.repeat(histories.lengths - lengths, histories.lengths)
-        before, after = (_where(histories, each) for each in (known, ~known))
+        before, after = (histories.where(each) for each in (known, ~known))
         kept, holdout = new_targets(before, after, num_items)
         tests = histories.lengths[kept] - lengths[kept]
         own = histories.take(kept)
-        newest = _where(own, own.ago < np.repeat(tests + NEWEST, own.lengths))
+        newest = own.where(own.ago < np.repeat(tests + NEWEST, own.lengths))
         return cls(newest, newest.lengths - tests, holdout.targets)
-
-
-def _where(histories: Histories, kept: np.ndarray) -> Histories:
-    """The histories without the other events; kept: bool [total]."""
-    lengths = np.bincount(histories.rows[kept], minlength=len(histories))
-    return Histories(np.concatenate([[0], np.cumsum(lengths)]), histories.items[kept], histories.times[kept])
 
 
 def _drawn(config: TrainConfig, held: Held, num_items: int) -> Iterator[tuple[str, int, int, float]]:

@@ -1,15 +1,21 @@
 """Lists for every user from the champion: exact top-K over the catalogue, met items left out, a reason for each.
 
+    histories → model → top K ─► attributions: what of the history speaks for each item ─► evidence, reason
+                                                                                         → serve/recommendations
+    some users: how far the score of what leads their list falls without the evidence that is named → details (faithfulness)
+
 The catalogue is today's. Items that came since the champion was fitted are placed by their text, where their vectors are of
 the encoder that it knows (see `lakerec.models.newcomers`); they wait for the next champion where they are not.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
@@ -17,14 +23,22 @@ from lakerec.errors import InputError
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.models.newcomers import extended
 from lakerec.models.protocol import Recommender
-from lakerec.models.topk import recommend
 from lakerec.registry import gate
 from lakerec.registry.loading import registered
-from lakerec.serving.reasons import reasons
-from lakerec.stages import arrays, starting
+from lakerec.serving.crowd import Crowd
+from lakerec.serving.evidence import Explainer, Lists
+from lakerec.serving.reasons import Words
+from lakerec.stages import arrays, explaining
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.log import event
 from lakerec.stages.promote import model_name
+from lakerec.stages.serving import its_vectors
+
+SAMPLE, RESAMPLES = 200, 1_000
+"""Users whose reasons are put to the test, at most; samples of the bootstrap over them."""
+FAITHFULNESS = "faithfulness"
+"""Detail: `Faithfulness` as JSON."""
+EVIDENCE_TYPE = pa.list_(pa.struct([(C.ITEM_ID, pa.string()), ("share", pa.float64())]))
 
 
 def run(context: Context, inputs: Inputs) -> Result:
@@ -33,33 +47,29 @@ def run(context: Context, inputs: Inputs) -> Result:
     if version is None:
         raise InputError(f"no champion of {name} is registered: run `lakerec promote` first, and see ops/promotions")
     users, ids = arrays.known_until(context, inputs, Splits.TEST), arrays.item_ids(context, inputs)
-    vectors = arrays.item_vectors(context, inputs, len(ids))
     model, its_ids = registered(context.tracker, name, version)
     if set(ids) - set(its_ids):  # else neither MLflow nor the lake need be asked
-        encoder = gate.tags_of(context.tracker, name, version).get(starting.ENCODER)
-        if encoder == starting.encoder_of(context, inputs):
-            model, its_ids = with_newcomers(model, its_ids, ids, vectors)
+        vectors = its_vectors(context, inputs, gate.tags_of(context.tracker, name, version), len(ids))
+        model, its_ids = with_newcomers(model, its_ids, ids, vectors)
     waiting = len(set(ids) - set(its_ids))
     event("recommend", context.run_id, f"{name}/{version}", items=len(its_ids), waiting=waiting)
-    back = arrays.renumbering(its_ids, ids)
     histories = users.histories.renumbered(arrays.renumbering(ids, its_ids))
-    titles, categories = arrays.descriptions(context, inputs)
-    stamp = (f"{name}/{version}", datetime.now(UTC))
-    frames = []
-    for part, found, scores in recommend(
-        model, histories, context.config.recommend.k, len(its_ids), np.flatnonzero(back < 0)
-    ):
-        context.progress.update("users", part.start, len(users.ids))
-        items = np.where(found >= 0, back[found], -1)
-        met = [users.histories.row(user) for user in range(part.start, part.stop)]
-        why = [reasons(row, own, vectors, titles, categories) for row, own in zip(items, met, strict=True)]
-        frames.append(_frame(users.ids[part], ids, items, scores, why, stamp))
+    hidden = np.flatnonzero(arrays.renumbering(its_ids, ids) < 0)
+    explainer = Explainer(model, len(its_ids), hidden, context.config.recommend.attribution)
+    segments, names = explaining.segments(context, inputs, users.ids)
+    words = Words(explaining.catalogue(context, inputs, its_ids), Crowd.of(histories, len(its_ids), segments, names))
+    stamp, tables = (f"{name}/{version}", datetime.now(UTC)), []
+    for found in explainer.lists(histories, context.config.recommend.k):
+        context.progress.update("users", found.users.start, len(users.ids))
+        tables.append(_rows(users.ids[found.users], segments[found.users], its_ids, found, words, stamp))
+    told = explainer.faithfulness(histories, SAMPLE, RESAMPLES, context.config.seed)
     context.progress.spark_again()
-    rows = pd.concat(frames)
+    rows = pa.concat_tables(tables)
     written = context.spark.createDataFrame(rows, CONTRACTS[Tables.RECOMMENDATIONS].schema)
     context.lake.overwrite(written, Tables.RECOMMENDATIONS)
-    details = {"model": stamp[0], "items_waiting": str(waiting)}
-    return Result(rows_in=len(users.ids), rows_out=len(rows), details=details)
+    details = {"model": stamp[0], "items_waiting": str(waiting), FAITHFULNESS: json.dumps(asdict(told))}
+    metrics = {FAITHFULNESS: told.named - told.drawn} if told.users else {}
+    return Result(rows_in=len(users.ids), rows_out=len(rows), details=details, metrics=metrics)
 
 
 def with_newcomers(
@@ -83,29 +93,33 @@ def serving(context: Context) -> str:
     return str(gate.alias_version(context.tracker, model_name(context), gate.CHAMPION))
 
 
-def _frame(
-    users: np.ndarray,
-    ids: np.ndarray,
-    items: np.ndarray,
-    scores: np.ndarray,
-    why: list[list[str]],
-    stamp: tuple[str, datetime],
-) -> pd.DataFrame:
-    rows, ranks = np.nonzero(items >= 0)
-    return pd.DataFrame(
-        {
-            C.USER_ID: users[rows], C.RANK: (ranks + 1).astype(np.int32), C.ITEM_ID: ids[items[rows, ranks]],
-            C.SCORE: scores[rows, ranks].astype(float), C.REASON: [text for texts in why for text in texts],
-            C.MODEL_VERSION: stamp[0], C.GENERATED_AT: stamp[1],
-        }
-    )  # fmt: skip
+def _rows(
+    users: np.ndarray, segments: np.ndarray, ids: np.ndarray, found: Lists, words: Words, stamp: tuple[str, datetime]
+) -> pa.Table:
+    """Rows of serve/recommendations.
+
+    Args:
+        users: external ids, and their segments, of the lists' users; ids: external ids of items by dense index.
+    """
+    rows, ranks = np.nonzero(found.items >= 0)
+    items, why = found.items[rows, ranks], [found.why[row][rank] for row, rank in zip(rows, ranks, strict=True)]
+    said = [words.reason(*each) for each in zip(items.tolist(), why, segments[rows].tolist(), strict=True)]
+    evidence = [[{C.ITEM_ID: ids[item], "share": share} for item, share in own] for own in why]
+    columns = {
+        C.USER_ID: pa.array(users[rows], pa.string()), C.RANK: pa.array(ranks + 1, pa.int32()),
+        C.ITEM_ID: pa.array(ids[items], pa.string()), C.SCORE: pa.array(found.scores[rows, ranks], pa.float64()),
+        C.REASON: pa.array(said, pa.string()), C.EVIDENCE: pa.array(evidence, EVIDENCE_TYPE),
+        C.MODEL_VERSION: pa.array([stamp[0]] * len(rows), pa.string()),
+        C.GENERATED_AT: pa.array([stamp[1]] * len(rows), pa.timestamp("us", "UTC")),
+    }  # fmt: skip
+    return pa.table({name: columns[name] for name in CONTRACTS[Tables.RECOMMENDATIONS].names})
 
 
 STAGE = Stage(
     name="recommend",
     run=run,
     summary="lists for every user, each with a reason",
-    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEMS, Tables.ITEM_VECTORS, Tables.PROMOTIONS),
+    reads=(Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.PROMOTIONS, *explaining.READ),
     writes=(Tables.RECOMMENDATIONS,),
     sections=("recommend", "promote"),
     after=("promote",),

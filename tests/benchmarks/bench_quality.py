@@ -35,7 +35,7 @@ from lakerec.models.data import Histories
 from lakerec.stages import arrays, pipeline
 from lakerec.stages.base import Context, last_run
 from lakerec.stages.evaluate import lists
-from lakerec.stages.promote import best_by_validation
+from lakerec.stages.offering import best_by_validation
 from lakerec.stages.train import SEEDS, validation_users
 
 from tests.benchmarks.common import parser_of, write

@@ -14,7 +14,7 @@ from lakerec.columns import Metrics, Models, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.models.catalog import CHOSEN
 from lakerec.models.compressed import PRECISIONS
-from lakerec.stages import pipeline, planning, promote
+from lakerec.stages import offering, pipeline, planning
 from lakerec.stages.base import last_run, standing
 from lakerec.stages.train import VALIDATION_CELLS, Job, validation_users
 from lakerec.stages.user_figures import figures
@@ -415,4 +415,4 @@ def test_a_smaller_item_table_is_judged_and_may_serve(whole):
     with pipeline.opened(served) as again:
         (outcome,) = pipeline.run(again, ["promote"])
         version = outcome.row["details"]["version"]
-        assert again.tracker.client.get_model_version(promote.model_name(again), version).tags["table"] == "int8"
+        assert again.tracker.client.get_model_version(offering.model_name(again), version).tags["table"] == "int8"

@@ -1,4 +1,4 @@
-"""Who is put to the gate: what validation chose, or plain popularity where nothing serves and nothing beats it."""
+"""What is measured of a challenger and of the champion, and whom they are compared on."""
 
 from types import SimpleNamespace
 
@@ -6,46 +6,12 @@ import numpy as np
 import pytest
 from lakerec.columns import Models
 from lakerec.config import PromoteConfig
-from lakerec.errors import ConfigError
 from lakerec.models.data import Histories, Holdout
 from lakerec.stages import promote
 from lakerec.stages.comparing import Measured, Present
-from lakerec.stages.promote import best_by_validation, candidate, offered
+from lakerec.stages.offering import Offer
 
 VALUES = {Models.POPULAR: 0.30, Models.SEQUENCE: 0.20, Models.EASE: 0.40}
-
-
-@pytest.mark.parametrize(
-    ("chosen", "champion", "found"),
-    [
-        (Models.SEQUENCE, None, Models.POPULAR),
-        (Models.SEQUENCE, "3", Models.SEQUENCE),
-        (Models.EASE, None, Models.EASE),
-        (Models.POPULAR, None, Models.POPULAR),
-    ],
-)
-def test_popularity_serves_until_a_model_beats_it(chosen, champion, found):
-    assert candidate(chosen, VALUES, champion)[0] == found
-
-
-def test_the_reason_names_what_validation_chose():
-    assert candidate(Models.SEQUENCE, VALUES, None)[1] == [
-        "sequence, chosen on validation, has 0.2000: plain popularity serves until one beats it"
-    ]
-    assert candidate(Models.SEQUENCE, {Models.SEQUENCE: 0.2}, None) == (Models.SEQUENCE, [])
-
-
-def test_validation_chooses_and_the_test_has_no_say():
-    assert best_by_validation({"valid_ndcg_ease": "0.1", "valid_ndcg_blend": "0.2", "folder": "x"}) == "blend"
-
-
-def test_the_model_that_is_asked_for_is_offered_in_place_of_validations_best():
-    details = {"valid_ndcg_distilled": "0.1", "valid_ndcg_sequence": "0.2"}
-    assert offered(details, None) == "sequence" and offered(details, "distilled") == "distilled"
-    with pytest.raises(ConfigError, match=r"promote.model: `blend` was not fitted .* distilled, sequence$"):
-        offered(details, "blend")
-
-
 USERS = np.array(["u1", "u2", "u3"], dtype=object)
 TARGETS = Histories.from_lists([[5], [6, 7], [8]])
 TODAY = Present(
@@ -85,7 +51,7 @@ def judge(monkeypatch):
         monkeypatch.setattr(promote.starting, "known_test_users", lambda *_: (frozenset(known), None))
         config = SimpleNamespace(promote=PromoteConfig(), evaluate=SimpleNamespace(bootstrap=200), seed=1)
         context, run = SimpleNamespace(tracker=None, config=config), SimpleNamespace(run_id="evaluate-1")
-        offer = promote.Offer("shop", run, run, of_all)
+        offer = Offer("shop", run, run, of_all)
         evidence, notes = promote._evidence(context, {}, offer, Models.EASE, CHALLENGER, CHAMPION)
         decision = promote.gate.judge(evidence, config.promote)
         return decision.promoted, "; ".join([*decision.reasons, *notes]), evidence.champion

@@ -25,7 +25,7 @@ from lakerec.stages import arrays, starting
 from lakerec.stages.base import Context, Inputs, last_run
 from lakerec.stages.counting import utc
 from lakerec.stages.evaluate import TRAIN_RUN
-from lakerec.stages.promote import model_name
+from lakerec.stages.offering import model_name
 from lakerec.stages.report_arrivals import ARRIVED
 from lakerec.stages.report_drift import NOW, Part, counts_of, divided, newest_part
 

@@ -31,7 +31,7 @@ from lakerec.serving.reasons import Words
 from lakerec.stages import arrays, explaining
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.log import event
-from lakerec.stages.promote import model_name
+from lakerec.stages.offering import model_name
 from lakerec.stages.serving import its_vectors
 
 SAMPLE, RESAMPLES = 200, 1_000

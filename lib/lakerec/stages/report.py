@@ -22,7 +22,7 @@ from lakerec.stages import arrays
 from lakerec.stages.adopting import ADAPT
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run
 from lakerec.stages.examples import examples
-from lakerec.stages.promote import judged, offered
+from lakerec.stages.offering import judged, offered
 from lakerec.stages.report_arrivals import arrivals, bots, newest_batches, refused, tags
 from lakerec.stages.report_descriptions import descriptions
 from lakerec.stages.report_drift import drift

@@ -12,7 +12,7 @@ from lakerec.columns import Tables
 from lakerec.evaluation.lists import ALL
 from lakerec.stages import ledger
 from lakerec.stages.base import Context
-from lakerec.stages.promote import model_name
+from lakerec.stages.offering import model_name
 
 DECISIONS = 5
 

@@ -24,7 +24,7 @@ from lakerec.registry.loading import registered
 from lakerec.stages import ledger, pipeline, starting
 from lakerec.stages.base import Context, Result, Stage, run_stage
 from lakerec.stages.evaluate import TRAIN_RUN
-from lakerec.stages.promote import model_name
+from lakerec.stages.offering import model_name
 
 if TYPE_CHECKING:
     from pyspark.sql import Row

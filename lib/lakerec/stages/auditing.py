@@ -9,16 +9,21 @@ check looks at is said by `audited_data`, `audited_models` and `audited_text`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
+from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.errors import LeakageError
 from lakerec.evaluation.leakage import Finding, leaks
 from lakerec.stages import audited_data, audited_models, audited_text
 from lakerec.stages.base import Context, Inputs, write_own
 from lakerec.stages.evidence import Evidence
+from lakerec.stages.log import event
 
 if TYPE_CHECKING:
     from pyspark.sql import Row
@@ -40,8 +45,11 @@ def audit(context: Context, inputs: Inputs, trained: Row, folder: Path) -> list[
     Raises:
         LeakageError: one of them is a leak.
     """
-    evidence = Evidence(context, inputs, trained, folder)
-    findings = [check(evidence) for check in CHECKS]
+    evidence, clock = Evidence(context, inputs, trained, folder), time.monotonic()
+    findings = []
+    for number, check in enumerate(CHECKS):
+        context.progress.update(f"leakage: {check.__name__}", number, len(CHECKS))
+        findings.append(check(evidence))
     rows = [
         (context.run_id, each.check, each.ok, each.checked, each.found, each.detail, trained.run_id) for each in findings
     ]
@@ -51,4 +59,17 @@ def audit(context: Context, inputs: Inputs, trained: Row, folder: Path) -> list[
             f"what is held out has leaked: {found}: nothing was judged; {Tables.LEAKAGE} has all checks of run "
             f"{context.run_id}; mend what made it, and fit the models anew by `lakerec train --force`"
         )
+    event("evaluate", context.run_id, "nothing leaked", checks=len(findings), seconds=f"{time.monotonic() - clock:.1f}")
     return findings
+
+
+def refusals(context: Context, evaluated: str) -> list[str]:
+    """Why nothing may be promoted by an evaluation: each leak that its audit found, or that it had none.
+
+    Args:
+        evaluated: run_id of an evaluate run.
+    """
+    rows = context.lake.read(Tables.LEAKAGE).where(F.col(C.RUN_ID) == evaluated).orderBy(C.CHECK).collect()
+    if not rows:
+        return [f"no leakage audit of {evaluated}: run `lakerec evaluate --force` first"]
+    return [f"leak in {row[C.CHECK]}: {row[C.DETAIL]}" for row in rows if not row[C.OK]]

@@ -11,6 +11,7 @@ from lakerec.evaluation.tallies import Tally
 from lakerec.reporting.data_page import Bots, DataPage, Distributions, Drift
 from lakerec.reporting.drift_table import Change
 from lakerec.reporting.report import ReportData
+from lakerec.stages.report_gate import Gate
 
 NASTY = "<script>alert('x')</script> & Sons"
 ARRIVED = datetime(2025, 7, 1, 6, 30, tzinfo=UTC)
@@ -80,6 +81,42 @@ def data_page(**changed: Any) -> DataPage:
         "kept": distributions(), "drift": Drift("The last batch against all before it", 1_000, 250, moved),
     }  # fmt: skip
     return DataPage(**{**whole, **changed})
+
+
+def compared(part: str, before: float, now: float, worse: bool = False, n: int = 100) -> dict[str, Any]:
+    """A row of eval/comparison."""
+    gain = {"gain": now - before, "ci_low": now - before - 0.01, "ci_high": now - before + 0.01}
+    values = {"champion_value": before, "challenger_value": now, "p": 0.2, "p_adjusted": 0.4}
+    return {"slice": part, "metric": "ndcg", "k": 10, **values, **gain, "worse": worse, "n": n}
+
+
+def gate(**changed: Any) -> Gate:
+    """A challenger that breaks a slice, after a rollback; all that can be asked beside it was asked."""
+    day = datetime(2026, 1, 3, 4, 5, tzinfo=UTC)
+    decided = [
+        ("promote", False, "2", f"slice category:{NASTY} (40 users) falls"), ("rollback", True, "3", "rolled back"),
+        ("promote", True, None, "0.0841; no champion to compare with"),
+    ]  # fmt: skip
+    moved = {"kind": "catalogue", "name": "events of unknown items", "value": 0.081, "limit": 0.05, "drifted": True}
+    whole = {
+        "whole": compared("all", 0.1101, 0.1247, n=943),
+        "slices": [compared(f"category:{NASTY}", 0.12, 0.05, True, 40), compared("sparse_users", 0.1, 0.09)],
+        "leakage": [{"check": "adaptation_text", "ok": True, "checked": 1_000, "found": 0, "detail": NASTY}],
+        "decisions": [
+            {"decided_at": day, "action": action, "promoted": moved, "challenger": "3", "champion": before, "reasons": [why]}
+            for action, moved, before, why in decided
+        ],
+        "drift": {
+            "retrain": True, "compared": "12 events against 98", "reasons": ["8.1 % are of unknown items"], "notes": [],
+            "looked_at": day, "rows": [{**moved, "detail": "1 of 12 events"}],
+        },
+        "backtest": {
+            "metric": "ndcg", "k": 10, "cutoffs": ["2020-01-01 10:00", "2020-02-01 10:00"], "users": [200, 300],
+            "models": {"als": [0.04, 0.08], "ease": [0.05, 0.06]}, "agreement": [-1.0],
+        },
+        "faithfulness": {"users": 200, "named": 0.8, "drawn": 0.3, "ci_low": 0.4, "ci_high": 0.6},
+    }  # fmt: skip
+    return Gate(**{**whole, **changed})
 
 
 def made(**changed: Any) -> ReportData:

@@ -13,6 +13,7 @@ from lakerec.models.segments import Segmentation
 from lakerec.stages import base, clean, encoding, evaluate, featurize, pipeline, profile
 
 from tests.faults.raw import HEADER, Shop
+from tests.gold import interactions_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -92,6 +93,7 @@ def test_fault_06_two_runs_that_evaluate_at_once_leave_the_lists_and_figures_of_
     names = spark.createDataFrame([(f"i{item}", item) for item in range(6)], CONTRACTS[Tables.ITEM_INDEX].schema)
     shop.context().lake.overwrite(names, Tables.ITEM_INDEX)
     shop.lake.overwrite(walks(spark), Tables.SEQUENCES)
+    shop.lake.overwrite(interactions_of(walks(spark)), Tables.INTERACTIONS)
     shop.run("train")
     with monkeypatch.context() as patch:
         both = at_once(patch, base, "_written_by_others", lambda: pipeline.run(shop.context(), ("evaluate",)))

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.faults.raw import Shop
 from tests.faults.test_at_once import at_once
+from tests.gold import interactions_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 NAME = "lakerec-shop"
@@ -37,6 +38,7 @@ class Judged(Shop):
         rows = [(f"i{item}", item) for item in range(24)]
         self.lake.overwrite(spark.createDataFrame(rows, CONTRACTS[Tables.ITEM_INDEX].schema), Tables.ITEM_INDEX)
         self.lake.overwrite(walks(spark), Tables.SEQUENCES)
+        self.lake.overwrite(interactions_of(walks(spark)), Tables.INTERACTIONS)
 
     def context(self, *args, **named):
         found = super().context(*args, **named)

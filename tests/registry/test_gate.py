@@ -57,7 +57,7 @@ def test_a_better_one_that_breaks_nothing_is_promoted():
         ({"value": 0.3, "packaged": 0.3}, "0.3000 is not above 0.3750"),
         ({"value": math.nan, "packaged": None}, "metric is nan"),
         ({"slices": BROKEN}, "slice new (40 users) falls from 0.3750 to 0.0750, more than 10% beyond chance"),
-        ({"leaks": ["popularity"]}, "the leakage audit found popularity (eval/leakage)"),
+        ({"leaks": ["leak in popularity: 3 items"]}, "leak in popularity: 3 items"),
         ({"unscored": 3}, "scores are no numbers for 3 of the test users"),
         ({"packaged": 0.2}, "its registered package gives 0.2000 where 0.4125 was evaluated"),
         ({"coverage": (0.1, 0.35)}, "its lists show 10.0% of the catalogue, the champion's 35.0%, of which 50%"),
@@ -74,7 +74,7 @@ def test_one_thing_against_it_is_enough_and_is_named(changed, said):
 
 def test_all_that_speaks_against_it_is_said():
     decision = judge(replace(GOOD, value=0.2, packaged=0.2, slices=BROKEN, leaks=["events", "text"]), PromoteConfig())
-    assert len(decision.reasons) == 3
+    assert len(decision.reasons) == 4
 
 
 def test_a_gain_that_chance_may_have_given_is_refused_where_certainty_is_asked_for():

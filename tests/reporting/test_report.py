@@ -56,9 +56,50 @@ def test_single_events_and_smaller_models_have_tables_where_they_were_measured(t
     assert "blend , asked for by promote.model, reaches" in text
 
 
-def test_estimates_without_a_ranking_metric_are_no_slice(tmp_path, page):
-    rows = [*made().metrics, metric("blend", Metrics.IPS, 0.05, "off_policy")]
-    assert text_of(render(made(metrics=rows), tmp_path / "report.html").read_text()) == text_of(page)
+def test_what_lists_would_have_earned_is_a_table_of_its_own(tmp_path, page):
+    assert "would have earned" not in page
+    rows = [
+        *made().metrics,
+        *[metric("blend", name, 0.05, "off_policy") for name in (Metrics.IPS, Metrics.SNIPS, Metrics.DR)],
+    ]
+    text = text_of(render(made(metrics=rows), tmp_path / "report.html").read_text())
+    assert "a page of 10 doubly robust SNIPS IPS blend 0.0500 0.0400–0.0600" in text
+
+
+def test_the_gate_shows_what_was_compared_checked_and_decided(tmp_path, page):
+    assert 'id="gate"' not in page
+    shown = render(made(gate=pages.gate()), tmp_path / "report.html").read_text()
+    text = text_of(shown)
+    for said in (
+        "whom both were compared on, NDCG@10 went from 0.1101 with the model that served to 0.1247: +0.0146",
+        "&amp; Sons 40 0.1200 0.0500 -0.0700 -0.0800 to -0.0600 ■ worse than it may be",
+        "Users with at most ten earlier events 100 0.1000 0.0900 -0.0100 -0.0200 to ",
+        "2026-01-03 04:05 refused 3 2 slice category:", "rolled back to 3 3 rolled back", "promoted 3 – 0.0841; no champion",
+        "No: none of the checks found anything. check looked at found in words adaptation text 1,000 0",
+        "als 0.0400 0.0800 0.0600", "(1: the same order): -1.00.",
+        "Yes , by lakerec drift of 2026-01-03 04:05 UTC. 12 events against 98. 8.1 % are of unknown items.",
+        "catalogue: events of unknown items 0.081 0.050 1 of 12 events",
+        "falls by 0.80 standard deviations without the items that its reason names, and by 0.30 without as many others",
+    ):  # fmt: skip
+        assert said in text.replace("Yes, by", "Yes , by"), said
+    assert "<script" not in shown and text.index("als 0.0400") < text.index("ease 0.0500 0.0600")
+
+
+def test_a_gate_with_nothing_to_compare_says_so_and_a_leak_is_loud(tmp_path):
+    leak = {"check": "events", "ok": False, "checked": 9, "found": 2, "detail": "2 rows late"}
+    bare = pages.gate(whole=None, slices=[], drift=None, backtest=None, faithfulness=None, decisions=[], leakage=[leak])
+    text = text_of(render(made(gate=bare), tmp_path / "report.html").read_text())
+    assert "No other model served before" in text and "Yes: read no figure of this page before that is mended" in text
+    assert "Is it time to fit again" not in text and "Decisions" not in text
+
+
+def test_parts_and_groups_have_a_table_each_and_the_worst_served_come_first(tmp_path):
+    parts = {"new_users": 0.2, "tail": 0.03, "gender:F": 0.1, "gender:M": 0.15, "gap:gender": 0.05}
+    rows = made().metrics + [metric("blend", Metrics.NDCG, value, part, n=300) for part, value in parts.items()]
+    text = text_of(render(made(metrics=rows), tmp_path / "report.html").read_text())
+    assert "NDCG@10 new users 300 users of the tail 300 users blend 0.2000 0.1900–0.2100 0.0300" in text
+    assert "gender F 300 0.1000 0.0900–0.1100 M 300 0.1500" in text
+    assert "gender 0.0500 (0.0400 to 0.0600); 95 % intervals over all pairs of groups" in text
 
 
 def test_the_headline_compares_with_what_is_popular_where_that_was_measured(tmp_path, page):

@@ -88,10 +88,10 @@ def test_a_model_has_what_was_chosen_for_it():
     assert (als.regularization, als.half_life_days, als.als.alpha) == (100, 0, 3)
 
 
-def test_it_is_printed_in_80_columns_best_model_first(capsys):
+def test_it_is_printed_in_80_columns(capsys):
     result = {
         "metric": "ndcg", "k": 10, "cutoffs": ["2024-01-05 10:00", "2024-01-05 12:30"], "users": [1200, 800],
-        "models": {"popular": [0.1, 0.2], "recent_popular": [0.3, 0.1]}, "agreement": [-1.0], "left_out": ["ease"],
+        "models": {"recent_popular": [0.3, 0.1], "popular": [0.1, 0.2]}, "agreement": [-1.0], "left_out": ["ease"],
     }  # fmt: skip
     print_backtest(result)
     printed = capsys.readouterr().out

@@ -45,7 +45,7 @@ def judge(monkeypatch):
         monkeypatch.setattr(promote.comparing, "measure", measure)
         monkeypatch.setattr(promote, "EvaluationSet", SimpleNamespace(read=lambda *_: None))
         monkeypatch.setattr(promote, "Present", SimpleNamespace(of=lambda _: TODAY))
-        monkeypatch.setattr(promote, "_leaks", lambda *_: [])
+        monkeypatch.setattr(promote.auditing, "refusals", lambda *_: [])
         monkeypatch.setattr(promote, "_drifted", lambda *_: [])
         monkeypatch.setattr(promote.gate, "tags_of", lambda *_: {promote.TRAIN_RUN: "train-1"})
         monkeypatch.setattr(promote.starting, "known_test_users", lambda *_: (frozenset(known), None))

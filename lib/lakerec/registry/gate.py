@@ -48,7 +48,7 @@ class Evidence:
     unscored: int = 0
     """Test users for whom the challenger gives a score that is no number."""
     leaks: Sequence[str] = ()
-    """Checks of the leakage audit that failed."""
+    """What the leakage audit says against it."""
     withdrawn: datetime | None = None
     """When somebody rolled back from this very version."""
     drifted: Sequence[str] = ()
@@ -72,9 +72,7 @@ def _unsound(evidence: Evidence) -> list[str]:
         found.append(f"its scores are no numbers for {evidence.unscored} of the test users")
     if evidence.packaged is not None and abs(evidence.packaged - evidence.value) > SAME:
         found.append(f"its registered package gives {evidence.packaged:.4f} where {evidence.value:.4f} was evaluated")
-    if evidence.leaks:
-        found.append(f"the leakage audit found {', '.join(evidence.leaks)} (eval/leakage)")
-    return found
+    return [*found, *evidence.leaks]
 
 
 def _unsure(evidence: Evidence, config: PromoteConfig) -> list[str]:

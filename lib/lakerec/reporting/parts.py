@@ -51,3 +51,13 @@ def by_group(metrics: list[Row], chosen: str) -> list[Row]:
 def beyond(table: list[Row], columns: tuple[str, ...]) -> list[str]:
     """Those of the columns that some model has a value of."""
     return [name for name in columns if any(name in row for row in table)]
+
+
+def off_policy(metrics: list[Row]) -> list[Row]:
+    """What each model's lists would have earned: model, and the rows ips, snips and dr; the best by the last one first."""
+    models: dict[str, Row] = defaultdict(dict)
+    for row in metrics:
+        if row["metric"] in (Metrics.IPS, Metrics.SNIPS, Metrics.DR):
+            models[row["model"]][row["metric"]] = row
+    rows = [{"model": model, **found} for model, found in models.items()]
+    return sorted(rows, key=lambda row: -row[Metrics.DR]["value"])

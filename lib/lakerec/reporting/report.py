@@ -99,6 +99,7 @@ def render(data: ReportData, path: Path) -> Path:
         columns=WIDE, titles=TITLES, meanings=words.MEANINGS, units=words.UNITS, plots=_plots(data, whole),
         slices=_slices(data.metrics), slice_words=SLICES | words.PARTS, beyond=parts.beyond(whole, BEYOND),
         parts=parts.by_part(data.metrics), groups=parts.by_group(data.metrics, data.chosen),
+        earned=parts.off_policy(data.metrics),
         seeds=_seeds(data.metrics), tables=_tables(data.metrics), single=words.SINGLE, few=FEW, few_users=FEW_USERS,
         bot_words=words.BOT_WORDS, bots_looked_for=data.bots_looked_for, data_plots=plots_of(data.page.kept),
         period=f"{data.page.kept.first:%Y-%m-%d} to {data.page.kept.last:%Y-%m-%d}",

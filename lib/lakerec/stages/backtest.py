@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -33,7 +33,7 @@ from lakerec.models.catalog import CHOSEN, setting
 from lakerec.models.data import Histories, Holdout, TrainingData, new_targets
 from lakerec.models.topk import recommend
 from lakerec.stages import arrays, pipeline, train
-from lakerec.stages.base import Context, Inputs, Outcome, Result, Stage, last_run, run_stage, write_own
+from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, run_stage, write_own
 from lakerec.stages.train import NEEDS_MORE, fit_alone, left_out, models_folder
 from lakerec.stages.values import Values, rated_tables
 from lakerec.training_config import TrainConfig
@@ -56,7 +56,7 @@ def backtest(config: Config, watched: bool = False) -> dict[str, Any]:
             raise InputError("gold/sequences is not there yet: run `lakerec run` first, at least up to embed")
         with context.tracker.pipeline(NAME):
             outcome = run_stage(context, STAGE)
-        return _result(context, outcome)
+        return {**told(context, outcome.run_id, outcome.row["details"]), "skipped": outcome.skipped}
 
 
 def models_of(config: Config) -> list[str]:
@@ -205,20 +205,21 @@ def moment(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
-def _result(context: Context, outcome: Outcome) -> dict[str, Any]:
-    """Every figure of the run, and of the promoted metric what each model has at each cutoff."""
-    promote, details = context.config.promote, outcome.row["details"]
-    own = context.lake.read(Tables.BACKTEST).where(F.col(C.RUN_ID) == outcome.run_id).drop(C.RUN_ID)
+def told(context: Context, run_id: str, details: Mapping[str, str]) -> dict[str, Any]:
+    """Every figure of a run, and of the promoted metric what each model has at each cutoff, the best first."""
+    promote = context.config.promote
+    own = context.lake.read(Tables.BACKTEST).where(F.col(C.RUN_ID) == run_id).drop(C.RUN_ID)
     in_order = own.withColumn(C.CUTOFF, F.unix_timestamp(C.CUTOFF)).orderBy(C.CUTOFF, C.MODEL, C.METRIC, C.K)
     rows = [row.asDict() for row in in_order.collect()]
     models: dict[str, list[float]] = {}
     for row in rows:
         if (row[C.METRIC], row[C.K]) == (promote.metric, promote.k):
             models.setdefault(row[C.MODEL], []).append(row[C.VALUE])
+    models = dict(sorted(models.items(), key=lambda pair: -sum(pair[1])))
     cutoffs = sorted({row[C.CUTOFF] for row in rows})
     by_cutoff = list(map(np.array, zip(*models.values(), strict=True)))
     return {
-        "name": context.config.name, "run_id": outcome.run_id, "skipped": outcome.skipped, "settings": details["settings"],
+        "name": context.config.name, "run_id": run_id, "settings": details["settings"],
         "left_out": json.loads(details["left_out"]), "metric": promote.metric, "k": promote.k,
         "cutoffs": [moment(cutoff) for cutoff in cutoffs], "users": json.loads(details["users"]), "models": models,
         "agreement": [kendall(first, second) for first, second in pairwise(by_cutoff)],
@@ -235,7 +236,7 @@ def print_backtest(result: dict[str, Any]) -> None:
     table.add_column("model")
     for name in (*heads, "mean"):
         table.add_column(name, justify="right")
-    for model, values in sorted(result["models"].items(), key=lambda pair: -sum(pair[1])):
+    for model, values in result["models"].items():
         table.add_row(model, *[f"{value:.4f}" for value in (*values, sum(values) / len(values))])
     table.add_row("users", *[f"{users:,}" for users in result["users"]], "")
     console.print(table)

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from lakerec.columns import Columns as C
 from lakerec.columns import Models, Tables
 from lakerec.errors import PromotionError
@@ -30,7 +28,7 @@ from lakerec.models.compressed import compressed
 from lakerec.registry import gate
 from lakerec.registry.card import card
 from lakerec.registry.packaging import register
-from lakerec.stages import comparing, evaluate, ledger, packing, starting
+from lakerec.stages import auditing, comparing, evaluate, ledger, packing, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.comparing import Present
 from lakerec.stages.evaluate import TRAIN_RUN, EvaluationSet
@@ -107,7 +105,7 @@ def _evidence(
         latency_ms=own.latency_ms,
         packaged=own.value if as_judged else None,
         unscored=own.unscored,
-        leaks=_leaks(context, offer.evaluated.run_id),
+        leaks=auditing.refusals(context, offer.evaluated.run_id),
         drifted=_drifted(context, offer.trained),
     )
     if champion is None or not gate.judge(alone, config).promoted:
@@ -126,12 +124,6 @@ def _evidence(
         own = comparing.measure(context, offer.name, version, test)
         alone = replace(alone, value=own.value, packaged=None, baseline=None)
     return _beside(context, alone, own, comparing.measure(context, offer.name, champion, test)), notes
-
-
-def _leaks(context: Context, run_id: str) -> list[str]:
-    """Checks of an evaluation's audit that failed; evaluate fails by them itself, so this is a second lock."""
-    rows = context.lake.read(Tables.LEAKAGE).where((F.col(C.RUN_ID) == run_id) & ~F.col(C.OK))
-    return [row[C.CHECK] for row in rows.collect()]
 
 
 def _drifted(context: Context, trained: Row) -> list[str]:

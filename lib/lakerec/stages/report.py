@@ -162,7 +162,7 @@ STAGE = Stage(
     reads=(
         Tables.METRICS, Tables.QUARANTINE, Tables.SEQUENCES, Tables.ITEM_INDEX, Tables.ITEM_VECTORS, Tables.ITEMS,
         Tables.RECOMMENDATIONS, Tables.EVENTS, Tables.BRONZE_EVENTS, Tables.FILES, Tables.INTERACTIONS,
-        Tables.COMPARISON, Tables.LEAKAGE, Tables.PROMOTIONS,
+        Tables.COMPARISON, Tables.LEAKAGE, Tables.PROMOTIONS, Tables.DRIFT, Tables.BACKTEST,
     ),
     sections=("report", "promote", "adapt", "profile"),
     after=STAGES,

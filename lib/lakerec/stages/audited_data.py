@@ -126,9 +126,7 @@ def changed_facts(histories: Histories, num_items: int) -> tuple[int, int]:
     if not len(histories.items):
         return 0, 0
     moment = int(np.quantile(histories.times, MOMENT))
-    before = histories.times < moment
-    lengths = np.bincount(histories.rows[before], minlength=len(histories))
-    earlier = Histories(np.concatenate([[0], np.cumsum(lengths)]), histories.items[before], histories.times[before])
+    earlier = histories.where(histories.times < moment)
     items, moments = np.arange(num_items), np.full(num_items, moment)
     with_later, without = (Moments(each, num_items).items(items, moments) for each in (histories, earlier))
     return num_items * ITEM_FACTS, int((with_later != without).sum())

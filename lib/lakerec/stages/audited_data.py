@@ -23,7 +23,7 @@ from lakerec.evaluation.leakage import Example, Finding, Log
 from lakerec.models.data import Histories
 from lakerec.models.moments import ITEM_FACTS, Moments
 from lakerec.stages import arrays, starting
-from lakerec.stages.evidence import TEMPORAL, Evidence, sampled, some, split_number
+from lakerec.stages.evidence import TEMPORAL, Evidence, some, split_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -70,7 +70,7 @@ def _begins(rows: DataFrame, micros: Column) -> dict[str, int]:
 
 def _log(evidence: Evidence) -> Log:
     """Events of some users."""
-    rows = sampled(evidence.read(Tables.INTERACTIONS), C.USER_ID, len(evidence.whole.ids))
+    rows = evidence.sampled(evidence.read(Tables.INTERACTIONS), C.USER_ID)
     seconds = F.unix_timestamp(C.EVENT_TIME).alias(C.TIMES)
     table = rows.select(C.USER, C.POSITION, split_number().alias(C.SPLIT), C.ITEM, seconds).toArrow()
     found = {name: table[name].to_numpy().astype(np.int64) for name in table.column_names}
@@ -80,7 +80,7 @@ def _log(evidence: Evidence) -> Log:
 
 def _examples(evidence: Evidence) -> list[Example]:
     """Rows of gold/sequences of the same users."""
-    rows = sampled(evidence.read(Tables.SEQUENCES), C.USER_ID, len(evidence.whole.ids))
+    rows = evidence.sampled(evidence.read(Tables.SEQUENCES), C.USER_ID)
     lists = (C.ITEMS, C.TIMES, C.PAST, C.PAST_TIMES)
     table = rows.select(C.USER, split_number().alias(C.SPLIT), *lists).toArrow()
     users, splits = (table[name].to_pylist() for name in (C.USER, C.SPLIT))
@@ -111,10 +111,9 @@ def features(evidence: Evidence) -> Finding:
 
 def _early(evidence: Evidence, table: str, key: str) -> np.ndarray:
     """Rows of some owners that count more events than there were, bool [rows]."""
-    number = evidence.num_items if key == C.ITEM_ID else len(evidence.whole.ids)
-    stored = sampled(evidence.read(table), key, number)
+    stored = evidence.sampled(evidence.read(table), key)
     rows = stored.select(key, F.unix_micros(C.KNOWABLE_AT).alias(C.KNOWABLE_AT), f"{C.EVENTS}_all").toArrow()
-    counted = sampled(evidence.read(Tables.EVENTS).where(~F.col(C.IS_BOT)), key, number).where(F.col(key).isNotNull())
+    counted = evidence.sampled(evidence.read(Tables.EVENTS).where(~F.col(C.IS_BOT) & F.col(key).isNotNull()), key)
     log = counted.select(key, F.unix_micros(C.EVENT_TIME).alias(C.EVENT_TIME)).toArrow()
     owners = np.unique(np.array(rows[key].to_pylist() + log[key].to_pylist(), dtype=object), return_inverse=True)[1]
     moments, counts = rows[C.KNOWABLE_AT].to_numpy(), rows[f"{C.EVENTS}_all"].to_numpy()

@@ -27,7 +27,7 @@ from lakerec.features.text import item_text
 from lakerec.models.data import Histories
 from lakerec.stages import arrays, describing, featurize, profile
 from lakerec.stages.adopting import ADAPT, LEARNED, MODEL
-from lakerec.stages.evidence import FEATURIZE, SAMPLE, Evidence, sampled
+from lakerec.stages.evidence import FEATURIZE, SAMPLE, Evidence
 from lakerec.stages.starting import ENCODER
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _described(evidence: Evidence) -> tuple[int, int, int]:
 
     What was made by another config than that of today cannot be made again, and does not count.
     """
-    described = sampled(evidence.context.lake.read(Tables.ITEM_DESCRIPTIONS), C.ITEM_ID, evidence.num_items)
+    described = evidence.sampled(evidence.context.lake.read(Tables.ITEM_DESCRIPTIONS), C.ITEM_ID)
     rows = described.select(C.ITEM_ID, "input_hash").join(_inputs(evidence), on=C.ITEM_ID, how="left")
     rows = rows.join(evidence.read(Tables.ITEM_TEXT).select(C.ITEM_ID, C.TEXT_HASH), on=C.ITEM_ID, how="left")
     rows = rows.join(_texts(evidence), on=C.ITEM_ID, how="left")

@@ -25,8 +25,8 @@ from lakerec.stages.base import Context, Inputs, Stage, last_runs
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
 
-SAMPLE = 2_000
-"""Users or items that a check looks at one by one, about; they are chosen by a digest of their id."""
+SAMPLE, MOST = 2_000, 2_000_000
+"""Users or items that a check looks at one by one, about; events of such items."""
 FEATURIZE, TEMPORAL = "featurize", "temporal"
 
 
@@ -92,14 +92,15 @@ class Evidence:
         digest = self.context.config.digest("name", "seed", *stage.sections)
         return run if run is not None and run.config_digest == digest else None
 
+    def sampled(self, frame: DataFrame, key: str) -> DataFrame:
+        """Rows of about `SAMPLE` users or items and `MOST` events, by a digest of their id; all where there are no more."""
+        number = self.num_items if key == C.ITEM_ID else len(self.whole.ids)
+        parts = max(1, -(-number // SAMPLE), -(-len(self.whole.histories.items) // MOST) if key == C.ITEM_ID else 0)
+        return frame.where(F.pmod(F.xxhash64(key), F.lit(parts)) == 0)
+
     def models(self) -> Iterator[Path]:
         """Folders of the models that have weights."""
         return (path.parent for path in sorted(self.folder.glob(f"*/{storage.WEIGHTS}")))
-
-
-def sampled(frame: DataFrame, key: str, number: int) -> DataFrame:
-    """Rows of about `SAMPLE` of so many users or items, by a digest of their id; all where there are no more."""
-    return frame.where(F.pmod(F.xxhash64(key), F.lit(max(1, -(-number // SAMPLE)))) == 0)
 
 
 def split_number() -> Column:

@@ -11,8 +11,10 @@ from lakerec.models.data import DAY, Histories, TrainingData
 from lakerec.models.moments import ITEM_FACTS, Moments
 from lakerec.models.two_tower import TwoTower
 from lakerec.stages import audited_data, audited_models, audited_text
+from lakerec.stages.adapt import note_learned
 from lakerec.stages.audited_models import Held
 from lakerec.training_config import TrainConfig
+from safetensors.numpy import load_file
 
 ITEMS, USERS, LENGTH = 40, 30, 7
 """A user's last event is test; items 38 and 39 are met there alone."""
@@ -137,6 +139,13 @@ def test_text_that_the_encoder_was_adapted_on(changed, detail):
     found = audited_text.judged(learned, TRAIN, 6)
     assert found.ok == (detail is None) and found.checked == 4 + len(learned["pairs"])
     assert detail is None or found.detail == detail
+
+
+def test_what_an_adapt_run_notes_is_what_is_judged(tmp_path):
+    note_learned(tmp_path / "noted", np.array([0, 1, 1, 2, -1, -1]), np.array([[0, 1]]), np.arange(6) == 5)
+    noted = load_file(tmp_path / "noted")
+    assert {name: value.tolist() for name, value in noted.items()} == LEARNED
+    assert audited_text.judged(noted, TRAIN, 6).ok
 
 
 def test_adaptation_is_off_not_used_or_left_no_account(tmp_path):

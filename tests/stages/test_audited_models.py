@@ -7,7 +7,7 @@ import pytest
 from lakerec.columns import Models
 from lakerec.models.behaviour import BehaviourRecipe, Examples
 from lakerec.models.catalog import build
-from lakerec.models.data import DAY, Histories, TrainingData
+from lakerec.models.data import DAY, Histories, Holdout, TrainingData
 from lakerec.models.moments import ITEM_FACTS, Moments
 from lakerec.models.two_tower import TwoTower
 from lakerec.stages import audited_data, audited_models, audited_text
@@ -165,3 +165,12 @@ def test_models_that_draw_nothing_have_nothing_to_be_checked(tmp_path):
     empty.context.config.train = TrainConfig(models=["popular"])
     found = audited_models.negatives(empty)
     assert found.ok and found.checked == 0
+
+
+def test_a_target_that_its_user_had_met(tmp_path, monkeypatch):
+    again = Histories.from_lists([[1, 2, 1], [0, 3]])
+    whole = SimpleNamespace(whole=SimpleNamespace(histories=again), lengths=np.array([2, 1]), num_items=4)
+    assert audited_data.met_targets(whole) == 0
+    everything = lambda known, tested, _: (np.arange(2), Holdout(known, tested))  # noqa: E731
+    monkeypatch.setattr(audited_data, "new_targets", everything)
+    assert audited_data.met_targets(whole) == 1

@@ -20,10 +20,10 @@ from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.evaluation import leakage
 from lakerec.evaluation.leakage import Example, Finding, Log
-from lakerec.models.data import Histories
+from lakerec.models.data import Histories, new_targets
 from lakerec.models.moments import ITEM_FACTS, Moments
 from lakerec.stages import arrays, starting
-from lakerec.stages.evidence import TEMPORAL, Evidence, some, split_number
+from lakerec.stages.evidence import TEMPORAL, Evidence, first, some, split_number
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -42,7 +42,7 @@ def events(evidence: Evidence) -> Finding:
     parts.append((int(leakage.out_of_order(log).sum()), "events that come after one of a later split of their user"))
     unlike = leakage.unlike(log, _examples(evidence))
     parts.append((unlike, "rows of gold/sequences with other events than their split's"))
-    parts.append((_met_targets(evidence), "targets of test that their user had met before"))
+    parts.append((met_targets(evidence), "targets of test that their user had met before"))
     users = len(np.unique(log.users))
     return leakage.gathered(leakage.EVENTS, len(log.users), parts, f"in order, by all events of {users} users")
 
@@ -64,8 +64,8 @@ def _beyond_cuts(evidence: Evidence) -> list[tuple[int, str]]:
 def _begins(rows: DataFrame, micros: Column) -> dict[str, int]:
     """For train and valid, when the split after it has its first event, epoch microseconds."""
     found = rows.groupBy(C.SPLIT).agg(F.min(micros).alias("first")).collect()
-    first = {row[C.SPLIT]: row["first"] for row in found}
-    return {split: first[after] for split, after in pairwise(Splits.ALL) if after in first}
+    begun = {row[C.SPLIT]: row["first"] for row in found}
+    return {split: begun[after] for split, after in pairwise(Splits.ALL) if after in begun}
 
 
 def _log(evidence: Evidence) -> Log:
@@ -88,9 +88,11 @@ def _examples(evidence: Evidence) -> list[Example]:
     return [Example(*row) for row in zip(users, splits, *columns, strict=True)]
 
 
-def _met_targets(evidence: Evidence) -> int:
+def met_targets(evidence: Evidence) -> int:
     """Targets as the evaluation finds them that stand in the history which the models are asked about."""
-    _, holdout = arrays.holdout(evidence.context, evidence.inputs, Splits.TEST)
+    histories = evidence.whole.histories
+    known = first(histories, evidence.lengths)
+    _, holdout = new_targets(histories.where(known), histories.where(~known), evidence.num_items)
     met, wanted = (each.matrix(evidence.num_items) for each in (holdout.histories, holdout.targets))
     return int(met.multiply(wanted).nnz)
 

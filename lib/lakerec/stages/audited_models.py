@@ -25,7 +25,7 @@ from lakerec.models.catalog import build
 from lakerec.models.data import Histories, TrainingData, new_targets
 from lakerec.models.traces import COUNTED, learned, recounted
 from lakerec.models.two_tower import TwoTower
-from lakerec.stages.evidence import Evidence
+from lakerec.stages.evidence import Evidence, first
 from lakerec.training.loop import recipe_of
 from lakerec.training.rows import drawn
 from lakerec.training_config import TrainConfig
@@ -96,9 +96,8 @@ class Held:
     @classmethod
     def of(cls, histories: Histories, lengths: np.ndarray, num_items: int) -> Held:
         """The users who have something to be found; of each the test's events and the newest known ones."""
-        known = histories.ago >= np.repeat(histories.lengths - lengths, histories.lengths)
-        before, after = (histories.where(each) for each in (known, ~known))
-        kept, holdout = new_targets(before, after, num_items)
+        known = first(histories, lengths)
+        kept, holdout = new_targets(histories.where(known), histories.where(~known), num_items)
         tests = histories.lengths[kept] - lengths[kept]
         own = histories.take(kept)
         newest = own.where(own.ago < np.repeat(tests + NEWEST, own.lengths))
@@ -155,8 +154,7 @@ def of_behaviour(held: Held, recipe: BehaviourRecipe, seed: int) -> tuple[int, i
     places[items] = np.arange(len(items))
     histories, targets = held.histories.renumbered(places), held.targets.renumbered(places)
     examples = Examples(TrainingData(histories, len(items)), recipe)
-    before = histories.ago >= np.repeat(histories.lengths - held.lengths, histories.lengths)
-    asked = examples.firsts[before[examples.firsts]]
+    asked = examples.firsts[first(histories, held.lengths)[examples.firsts]]
     if not len(asked) or not recipe.negatives:
         return 0, 0, 0.0
     wanted, rows = targets.matrix(len(items)), examples.rows[asked]

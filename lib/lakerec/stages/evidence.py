@@ -108,6 +108,12 @@ def split_number() -> Column:
     return F.array_position(F.array(*[F.lit(name) for name in Splits.ALL]), F.col(C.SPLIT)) - 1
 
 
+def first(histories: Histories, lengths: np.ndarray) -> np.ndarray:
+    """Which events are among the first `lengths` of their history, bool [total]."""
+    found: np.ndarray = histories.ago >= np.repeat(histories.lengths - lengths, histories.lengths)
+    return found
+
+
 def some(histories: Histories, seed: int) -> np.ndarray:
     """Places of `SAMPLE` histories, in their order; all where there are no more."""
     chosen = np.random.default_rng(seed).permutation(len(histories))[:SAMPLE]

@@ -26,6 +26,8 @@ RUNS = [
     ("clean-2", "clean", "2024-01-02 02:30:00", {}),
     ("train-1", "train", "2024-01-02 03:00:00", {"folder": "-", "encoder": "e"}),
     ("evaluate-1", "evaluate", "2024-01-02 04:00:00", {"train_run": "train-1"}),
+    ("drift-0", "drift", "2024-01-03 04:00:00", {"model": "lakerec-t/1"}),
+    ("drift-x", "drift", "2024-01-03 05:00:00", {"model": "lakerec-t/0"}),
 ]
 EVENTS = [
     # user, item, read at; the one of half past one came after the cleaning that the training saw
@@ -40,6 +42,14 @@ LISTS = [
     ("ann", 1, "b"), ("ann", 2, "c"), ("bob", 1, "a"), ("cat", 1, "a"),
 ]  # fmt: skip
 METRICS = [("evaluate-1", "ease", "all", "recall", 10, 0.9, 0.8)]
+JUDGED = [
+    # run, kind, name, value, limit, drifted, users
+    ("drift-0", "metric", "2024-01-02", 0.1, 0.8, True, 5),
+    ("drift-0", "metric", "2024-01-03", 0.2, None, False, 5),
+    ("drift-0", "metric", "2024-01-04", 0.9, 0.8, False, 7),
+    ("drift-0", "catalogue", "new items", 0.1, 0.8, False, 5),
+    ("drift-x", "metric", "2024-01-01", 0.1, 0.8, True, 5),
+]
 TAKEN = [
     # user, item, event time; the lists are of the third
     ("ann", "a", "2024-01-01 12:00:00"), ("ann", "a", "2024-01-04 12:00:00"), ("ann", "b", "2024-01-04 13:00:00"),
@@ -60,8 +70,12 @@ class Frames:
             Tables.ITEM_VECTORS: (VECTORS, "item_id string, vector array<float>"),
             Tables.RECOMMENDATIONS: (LISTS, "user_id string, rank int, item_id string"),
             Tables.INTERACTIONS: (TAKEN, "user_id string, item_id string, event_time string"),
+            Tables.DRIFT: (
+                JUDGED,
+                "run_id string, kind string, name string, value double, limit double, drifted boolean, n_now long",
+            ),
             Tables.METRICS: (
-                METRICS, "run_id string, model string, slice string, metric string, k int, value double, ci_low double",
+                METRICS, "run_id string, model string, slice string, metric string, k int, value double, ci_low double"
             ),
         }  # fmt: skip
         more = {
@@ -139,6 +153,13 @@ def test_lists_are_judged_by_new_items_of_their_users_day_by_day(context):
     ]  # fmt: skip
     other = replace(model, version="lakerec-t/2")
     assert "the lists are of lakerec-t/1, which is not the champion" in drift_days.days(context, {}, other).note
+
+
+def test_days_of_earlier_runs_on_the_same_model_count_where_the_present_lists_say_nothing_of_them(context):
+    model = replace(drift_figures.fitted(context), version="lakerec-t/1", model="ease")
+    present = drift_days.days(context, {}, model).figures
+    (day,) = drift_days.earlier_days(context, model, present)
+    assert (day.name, day.value, day.limit, day.drifted, day.now) == ("2024-01-02", 0.1, 0.8, True, 5)
 
 
 def test_a_lake_without_a_model_is_told_what_to_run(spark, tmp_path):

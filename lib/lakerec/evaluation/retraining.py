@@ -15,7 +15,7 @@ from scipy import stats
 from lakerec.evaluation.drift import LEVEL, population_stability_index, psi_by_chance, quantile_groups
 from lakerec.evaluation.tallies import Tally
 
-INPUTS, VECTORS, CATALOGUE, EXPOSURE, METRIC = "inputs", "vectors", "catalogue", "exposure", "metric"
+KINDS = INPUTS, VECTORS, CATALOGUE, EXPOSURE, METRIC = "inputs", "vectors", "catalogue", "exposure", "metric"
 TOP, POPULARITY_GROUPS = 0.01, 3
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
 from lakerec.config import Config
-from lakerec.evaluation.retraining import Figure, catalogue_figures, decide, exposure_figures
+from lakerec.evaluation.retraining import KINDS, Figure, catalogue_figures, decide, exposure_figures
 from lakerec.stages import drift_days, pipeline
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, run_stage, write_own
 from lakerec.stages.drift_figures import comparison, fitted, input_figures, items_of, vector_figures
@@ -80,6 +80,7 @@ def last(context: Context) -> dict[str, Any] | None:
         return None
     own = context.lake.read(Tables.DRIFT).where(F.col(C.RUN_ID) == row.run_id)
     rows = [each.asDict() for each in own.drop(C.RUN_ID, C.DECIDED_AT).collect()]
+    rows.sort(key=lambda each: (KINDS.index(each[C.KIND]), each[C.NAME]))
     told = row.details
     return {
         "name": context.config.name, "run_id": row.run_id, "model": told["model"], "compared": told["compared"],

@@ -45,7 +45,7 @@ def test_the_seed_decides_the_divisions_and_nothing_else():
     assert discrepancy(before, now, seed=1).chance != discrepancy(before, now, seed=2).chance
 
 
-def test_a_fifth_of_the_events_elsewhere_is_about_the_default_limit():
+def test_a_fifth_of_the_events_elsewhere_is_near_the_default_limit():
     """Kinds of items at right angles, each item a little off its kind: first four, then a fifth one with a fifth of all."""
     rng = np.random.default_rng(3)
 

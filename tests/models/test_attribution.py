@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from lakerec.columns import Models
 from lakerec.models.additive import ADDITIVE, beside_reference, by_item
 from lakerec.models.attribution import Attributions, attributions
@@ -13,6 +14,7 @@ from lakerec.models.leave_one_out import centred_scores, leave_one_out, without
 from lakerec.models.linear import ItemCF
 from lakerec.models.newcomers import extended
 from lakerec.models.slices import Categories
+from lakerec.models.towers import history_statistics
 from scipy import sparse
 
 from tests.shoppers import FITTED, ITEMS, fitted, shoppers
@@ -54,15 +56,11 @@ def test_exact_contributions_add_up_to_the_score_less_its_mean(name, asked):
 
 def test_two_towers_contributions_add_up_beside_what_they_know_of_a_history_as_such():
     """The rest is what statistics and constant add, over the same length."""
-    import torch
-
     model = fitted(Models.TWO_TOWER)
     network, short = model.network.eval(), ASKED.last(model.recipe.max_length)
     with torch.inference_mode():
         hidden, vectors = network.before_unit(short), network.item(torch.arange(ITEMS))
         given = torch.zeros(len(short), network.history.in_features)
-        from lakerec.models.towers import history_statistics
-
         given[:, -2:] = torch.from_numpy(history_statistics(short))
         rest = network.history(given) / hidden.norm(dim=1, keepdim=True) @ vectors.T / model.recipe.temperature
     found = attributions(model, ASKED, WHOLE, ITEMS)
@@ -74,7 +72,7 @@ def test_attentions_contributions_add_up_beside_nobodys():
     nobody = ASKED.where(np.zeros(len(ASKED.items), dtype=bool))
     found = added_up(attributions(model, ASKED, WHOLE, ITEMS))
     rest = centred(model.score(ASKED)) - found
-    assert added_up(attributions(model, nobody, WHOLE, ITEMS)).any() == False  # noqa: E712
+    assert not attributions(model, nobody, WHOLE, ITEMS).values.any()
     assert np.corrcoef(rest.ravel(), centred(model.score(nobody)).ravel())[0, 1] > 0.9
     assert np.abs(found).mean() > 3 * np.abs(rest).mean()
 
@@ -83,12 +81,12 @@ def test_attentions_contributions_add_up_beside_nobodys():
 def test_what_an_item_adds_is_what_is_lost_without_it(name):
     """Removed by hand from the first history; all events of the item go."""
     model, asked = fitted(name), shoppers(3, 8)
-    found = attributions(model, asked, WHOLE[:3], ITEMS)
-    own = asked.row(0)
-    for place, item in enumerate(found.met.row(0)):
+    met, own = asked.distinct(ITEMS), asked.row(0)
+    found = leave_one_out(model, asked, met, WHOLE[:3], ITEMS, latest=20)
+    for place, item in enumerate(met.row(0)):
         left = Histories.from_lists([own[own != item].tolist()], [asked.times[: len(own)][own != item].tolist()])
         lost = centred(model.score(asked.take(np.array([0])))) - centred(model.score(left))
-        np.testing.assert_allclose(found.values[place], lost[0], atol=1e-4)
+        np.testing.assert_allclose(found[place], lost[0], atol=1e-4)
 
 
 def test_only_the_items_that_were_met_last_are_left_out():
@@ -100,7 +98,7 @@ def test_only_the_items_that_were_met_last_are_left_out():
 @pytest.mark.parametrize("name", FITTED)
 def test_some_scores_are_those_of_all_and_memory_bounds_change_nothing(name, monkeypatch):
     model = fitted(name)
-    whole = centred_scores(model, ASKED, WHOLE[:, 3:7])
+    whole = centred_scores(model, ASKED, WHOLE[:, 3:7], ITEMS)
     np.testing.assert_allclose(whole, centred(model.score(ASKED))[:, 3:7], atol=1e-4)
     found = attributions(model, ASKED, WHOLE[:, 3:7], ITEMS).values
     for module in ("leave_one_out.CELLS_AT_ONCE", "leave_one_out.HISTORIES_AT_ONCE", "additive.CELLS_AT_ONCE"):

@@ -68,16 +68,16 @@ def test_evidence_of_no_meaning_is_not(name):
         for user, own in enumerate(lists.why):
             other = rng.permutation(np.unique(PEOPLE.row(user)))
             shuffled.append([(int(item), share) for item, (_, share) in zip(other, own[0], strict=False)])
-        found = measured(fitted(name), PEOPLE, lists.items[:, 0], shuffled, 500, seed=int(rng.integers(1000)))
+        found = measured(fitted(name), PEOPLE, lists.items[:, 0], shuffled, ITEMS, 500, seed=int(rng.integers(1000)))
         gaps.append(found.named - found.drawn)
-    true = measured(fitted(name), PEOPLE, lists.items[:, 0], [own[0] for own in lists.why], 500, seed=1)
+    true = measured(fitted(name), PEOPLE, lists.items[:, 0], [own[0] for own in lists.why], ITEMS, 500, seed=1)
     assert abs(np.mean(gaps)) < 0.25 * (true.named - true.drawn)
 
 
 def test_users_without_other_items_are_left_out():
     asked = Histories.from_lists([[0, 1], [0, 1, 2, 3], []])
     told = [[(0, 0.9), (1, 0.1)], [(0, 0.9), (1, 0.1)], []]
-    assert measured(fitted(Models.EASE), asked, np.array([2, 5, 5]), told, 100, 1).users == 1
+    assert measured(fitted(Models.EASE), asked, np.array([2, 5, 5]), told, ITEMS, 100, 1).users == 1
 
 
 def test_what_is_named_is_of_the_same_kind_as_what_is_recommended():

@@ -79,6 +79,15 @@ def test_facts_in_words(fact, clause):
     assert fact.clause("all") == clause
 
 
+def test_entities_of_one_name_are_not_one_entity():
+    """Nor are attributes that only read alike."""
+    facts = [
+        [Fact.tie("lies_in", "head", "http://usa.org/Paris"), Fact.attribute("first.maker", "Lego")],
+        [Fact.tie("lies_in", "head", "http://france.org/Paris"), Fact.attribute("second.maker", "Lego")],
+    ]
+    assert words(["a", "b"], facts).reason(1, [(0, 1.0)], -1) == "because of “a” (100 %)"
+
+
 def test_every_reason_is_true_of_random_data():
     """Named items are of the evidence, their shares are told, and what is said to be shared is."""
     rng = np.random.default_rng(4)
@@ -100,7 +109,7 @@ def test_every_reason_is_true_of_random_data():
         for fact in own if shared else []:
             clauses += fact.clause(quantity) in shared
         for letter in shared.replace(f"{quantity} made by ", "").replace(f"{quantity} ", "").split(", ") if shared else []:
-            assert letter in {fact.value for fact in own}
+            assert letter in {fact.shown for fact in own}
     assert clauses > 50
 
 

@@ -185,6 +185,22 @@ def test_every_user_is_served_ten_items_with_reasons_by_the_champion(whole):
     assert rows(context, Tables.PROMOTIONS, "challenger", "promoted") == [("1", True)]
 
 
+def test_reasons_name_the_users_own_items_by_the_share_that_the_evidence_has(whole):
+    _, context, _ = whole
+    titles = dict(rows(context, Tables.ITEMS, "item_id", "title"))
+    met = set(rows(context, Tables.INTERACTIONS, "user_id", "item_id"))
+    named = 0
+    for user, reason, evidence in rows(context, Tables.RECOMMENDATIONS, "user_id", "reason", "evidence"):
+        assert len(reason) <= 160 and "\n" not in reason
+        assert all((user, each.item_id) in met and 0 < each.share <= 1 for each in evidence)
+        for title, share in re.findall(r"“(.*?)” \((\d+) %\)", reason):
+            named += 1
+            assert (title, share) in [(titles[each.item_id], f"{100 * each.share:.0f}") for each in evidence[:2]]
+    assert named > 100
+    told = json.loads(last_run(context.lake, "recommend").details["faithfulness"])
+    assert told["users"] > 0 and told["named"] > told["drawn"]
+
+
 def test_the_champion_answers_from_mlflow_in_a_process_without_spark(whole, tmp_path):
     config, _, _ = whole
     code = (
@@ -373,7 +389,7 @@ def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path
         index = dict(context.lake.read(Tables.ITEM_INDEX).collect())
         assert index["new"] == len(index) - 1
         (listed,) = pipeline.run(context, ["recommend"])
-        assert listed.row["details"] == {"model": "lakerec-shop/1", "items_waiting": "0"}
+        assert listed.row["details"]["model"] == "lakerec-shop/1" and listed.row["details"]["items_waiting"] == "0"
         shown = context.lake.read(Tables.RECOMMENDATIONS).where("item_id = 'new'").collect()
         assert {row.user_id for row in shown} == {f"c{number}" for number in range(1, 40)}, "all but the one who bought it"
 

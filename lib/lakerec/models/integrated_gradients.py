@@ -28,10 +28,10 @@ from lakerec.models.items import looked_up
 from lakerec.models.moments import user_facts
 from lakerec.models.sequence import Sequence
 
-STEPS, STEPS_OF_SEQUENCE = 16, 64
+STEPS, STEPS_OF_SEQUENCE = 8, 64
 """Places on the way from the baseline, by Gauss-Legendre's rule; of the sequence model, whose norms change fast near 0."""
-REFERENCE = 30
-"""Items that stand for the catalogue in the behaviour model's mean over it."""
+REFERENCE = 10
+"""Items that stand for the catalogue in the behaviour model's mean over it: each takes as long as an item asked about."""
 ROWS_AT_ONCE = 1_024
 """Of the network: pairs of history and item."""
 
@@ -133,7 +133,11 @@ def _places(histories: Histories, length: int) -> Tensor:
 
 def _mean_gradients(score, inputs, baselines, others, steps: int) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
     """Means over α of the gradients by each of the inputs; times the way from the baseline they are its attributions."""
-    found = IntegratedGradients(score, multiply_by_inputs=False).attribute(
+
+    def total(*given: Tensor) -> Tensor:  # rows do not depend on each other, and captum takes a sum 2 × as fast as each row
+        return score(*given).sum().view(1)
+
+    found = IntegratedGradients(total, multiply_by_inputs=False).attribute(
         inputs,
         baselines,
         additional_forward_args=others,

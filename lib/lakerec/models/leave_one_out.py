@@ -20,7 +20,7 @@ from lakerec.models.data import Histories
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence
 
-LATEST, LATEST_IN_ORDER = 20, 8
+LATEST, LATEST_IN_ORDER = 20, 5
 """Items of a history that are left out, those met last; of a model that reads it in order, to which these matter most."""
 HISTORIES_AT_ONCE = 4_096
 CELLS_AT_ONCE = 8_000_000
@@ -50,25 +50,24 @@ def leave_one_out(
         items: int [n, k], asked about.
     """
     found = np.zeros((len(met.items), items.shape[1]), dtype=np.float32)
-    whole, places = centred_scores(model, histories, items), np.flatnonzero(met.ago < latest)
+    whole, places = centred_scores(model, histories, items, num_items), np.flatnonzero(met.ago < latest)
     users, left_out = met.rows[places], met.items[places]
     for start in range(0, len(places), HISTORIES_AT_ONCE):
         part = slice(start, start + HISTORIES_AT_ONCE)
         asked = histories.take(users[part])
         shorter = without(asked, np.arange(len(asked)), left_out[part], num_items)
-        found[places[part]] = whole[users[part]] - centred_scores(model, shorter, items[users[part]])
+        found[places[part]] = whole[users[part]] - centred_scores(model, shorter, items[users[part]], num_items)
     return found
 
 
-def centred_scores(model: Recommender, histories: Histories, items: np.ndarray) -> np.ndarray:
+def centred_scores(model: Recommender, histories: Histories, items: np.ndarray, num_items: int) -> np.ndarray:
     """Scores of some items less the mean over the catalogue, float32 [n, k]; items: int [n, k]."""
     if isinstance(model, Sequence | CompressedSequence):
         return model.centred(histories, items)
     found = np.zeros(items.shape, dtype=np.float32)
-    start, at_once = 0, 1
-    while start < len(histories):
-        scores = model.score(histories.take(np.arange(start, min(start + at_once, len(histories)))))
-        part = slice(start, start + len(scores))
+    at_once = max(1, CELLS_AT_ONCE // num_items)
+    for start in range(0, len(histories), at_once):
+        part = slice(start, min(start + at_once, len(histories)))
+        scores = model.score(histories.take(np.arange(part.start, part.stop)))
         found[part] = np.take_along_axis(scores, items[part], axis=1) - scores.mean(axis=1, keepdims=True)
-        start, at_once = part.stop, max(1, CELLS_AT_ONCE // scores.shape[1])
     return found

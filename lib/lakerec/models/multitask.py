@@ -70,8 +70,10 @@ class MultiTaskNetwork(HasItems):
             asked: [C, dims] or [rows, C, dims], vectors of the items.
             item_facts: [C, ITEM_FACTS] or [rows, C, ITEM_FACTS].
         """
-        both = user.unsqueeze(-1) * self.of_both.weight.T  # (u ∘ x) W = x (u ∘ W): [rows, C, dims] need not be held
-        hidden = asked @ both + (self.of_item(asked) + self.of_item_facts(item_facts))
+        weight = self.of_both.weight.T
+        one = asked.dim() == 3 and asked.shape[1] == 1  # (u ∘ x) W = x (u ∘ W): of both brackets the smaller is held
+        both = (user.unsqueeze(1) * asked) @ weight if one else asked @ (user.unsqueeze(-1) * weight)
+        hidden = both + (self.of_item(asked) + self.of_item_facts(item_facts))
         hidden = F.relu(hidden + (self.of_user(user) + self.of_user_facts(user_facts)).unsqueeze(1))
         hidden = F.relu(self.second(self.drop(hidden)))
         return self.engages(hidden).squeeze(-1) + (asked @ user.unsqueeze(-1)).squeeze(-1), hidden

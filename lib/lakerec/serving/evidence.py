@@ -1,7 +1,7 @@
 """The evidence for recommendations: the items of a user's own history that speak for each, and whether that is so.
 
 lists, histories → attributions → the largest shares → reasons in words
-                                → removed from the history: how far does the score fall? (`lakerec.evaluation.faithfulness`)
+                                → removed from the history: how far does the score fall? (`evaluation.faithfulness`)
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ class Explainer:
         lists = list(self.lists(some, 1))
         leading = np.concatenate([each.items[:, 0] for each in lists]) if lists else np.zeros(0, np.int32)
         shown = np.flatnonzero(leading >= 0)
-        why = [own[0] for each in lists for own in each.why]
-        return measured(self.model, some.take(shown), leading[shown], [why[user] for user in shown], resamples, seed)
+        whole = [own[0] for each in lists for own in each.why]
+        why = [whole[user] for user in shown]
+        return measured(self.model, some.take(shown), leading[shown], why, self.num_items, resamples, seed)
 
 
 def evidence(found: Attributions) -> list[list[Evidence]]:
@@ -91,8 +92,9 @@ def _speaking(items: np.ndarray, shares: np.ndarray) -> Evidence:
 
 
 def measured(
-    model: Recommender, histories: Histories, items: np.ndarray, why: list[Evidence], resamples: int, seed: int
-) -> Faithfulness:
+    model: Recommender, histories: Histories, items: np.ndarray, why: list[Evidence], num_items: int, resamples: int,
+    seed: int,
+) -> Faithfulness:  # fmt: skip
     """How faithful reasons are: of each user's item, in standard deviations of the user's scores over the catalogue.
 
     Users of whom nothing is named, or who met too few other items, are left out.
@@ -106,24 +108,21 @@ def measured(
     asked, wanted = histories.take(judged), items[judged]
     removed = [told[user] for user in judged]
     drawn = others([met[user] for user in judged], removed, seed)
-    whole, without_named, without_drawn = (
-        _scores(model, each, wanted) for each in (asked, _shorter(asked, removed), _shorter(asked, drawn))
-    )
+    variants = asked, _shorter(asked, removed, num_items), _shorter(asked, drawn, num_items)
+    whole, without_named, without_drawn = (_scores(model, each, wanted, num_items) for each in variants)
     return faithfulness(whole, without_named, without_drawn, resamples, seed)
 
 
-def _shorter(histories: Histories, gone: list[np.ndarray]) -> Histories:
+def _shorter(histories: Histories, gone: list[np.ndarray], num_items: int) -> Histories:
+    """Without some items of each; gone: int arrays, one a history."""
     users = np.repeat(np.arange(len(gone)), [len(each) for each in gone])
-    items = np.concatenate([*gone, np.zeros(0, np.int64)])
-    return without(histories, users, items, int(max(histories.items.max(initial=0), items.max(initial=0))) + 1)
+    return without(histories, users, np.concatenate([*gone, np.zeros(0, np.int64)]), num_items)
 
 
-def _scores(model: Recommender, histories: Histories, items: np.ndarray) -> np.ndarray:
+def _scores(model: Recommender, histories: Histories, items: np.ndarray, num_items: int) -> np.ndarray:
     """Standardised scores of one item of each history, float [n]."""
-    found, start, at_once = np.zeros(len(histories)), 0, 1
-    while start < len(histories):
+    found, at_once = np.zeros(len(histories)), max(1, CELLS_AT_ONCE // num_items)
+    for start in range(0, len(histories), at_once):
         part = np.arange(start, min(start + at_once, len(histories)))
-        scores = standardise(model.score(histories.take(part)))
-        found[part] = scores[np.arange(len(part)), items[part]]
-        start, at_once = start + len(part), max(1, CELLS_AT_ONCE // scores.shape[1])
+        found[part] = standardise(model.score(histories.take(part)))[np.arange(len(part)), items[part]]
     return found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lakerec.columns import Columns as C
@@ -27,7 +27,8 @@ CATEGORIES = 2
 """Shared categories that are said, at most."""
 LONGEST, LONGEST_FACT, SHORTEST_TITLE = 160, 40, 12
 """Characters of a reason, of a fact, and of a title that had to be cut."""
-AFTER_PREPOSITION = re.compile(r"(?:^| )(?:by|in|of|for|from|with|at|on|to)$")
+PREPOSITION = re.compile(r"(?:^| )(?:by|in|of|for|from|with|at|on|to)$")
+"""At the end of a relation."""
 Evidence = list[tuple[int, float]]
 """Items of the history and their shares, the largest first."""
 
@@ -48,29 +49,33 @@ class Fact:
     name: str
     """Of the attribute or the relation; empty of a category."""
     value: str
+    shown: str = field(compare=False)
+    """The value in words."""
 
     @classmethod
     def category(cls, name: str) -> Fact:
-        return cls("category", "", name)
+        return cls("category", "", name, _line(name))
 
     @classmethod
     def attribute(cls, name: str, value: str) -> Fact:
-        return cls("attribute", _words(name), value)
+        return cls("attribute", name, value, _line(value))
 
     @classmethod
     def tie(cls, relation: str, role: str, entity: str, title: str | None = None) -> Fact:
         """The item stands at an end (`role`) of an edge of the graph whose other end is the entity; title: the entity's."""
-        return cls("head" if role == C.HEAD else "tail", _words(relation), title or _words(entity, lower=False))
+        shown = _line(title) if title else _words(entity, lower=False)
+        return cls("head" if role == C.HEAD else "tail", relation, entity, shown)
 
     def clause(self, quantity: str) -> str:
         """Said of several items; quantity: `both` or `all`."""
+        name = _words(self.name)
         if self.kind == "category":
-            return f"{quantity} {self.value}"
+            return f"{quantity} {self.shown}"
         if self.kind == "tail":
-            return f"{quantity} tied to {self.value} ({self.name})"
-        if self.kind == "head" and AFTER_PREPOSITION.search(self.name):
-            return f"{quantity} {self.name} {self.value}"
-        return f"same {self.name} ({self.value})"
+            return f"{quantity} tied to {self.shown} ({name})"
+        if self.kind == "head" and PREPOSITION.search(name):
+            return f"{quantity} {name} {self.shown}"
+        return f"same {name} ({self.shown})"
 
 
 @dataclass(frozen=True)
@@ -91,10 +96,10 @@ class Catalogue:
         said = {
             fact
             for fact, count in counts.items()
-            if len(fact.value) <= LONGEST_FACT and (fact.kind != "attribute" or count <= len(titles) / 2)
+            if len(fact.shown) <= LONGEST_FACT and (fact.kind != "attribute" or count <= len(titles) / 2)
         }
         kept = [tuple(fact for fact in own if fact in said) for own in facts]
-        return cls([" ".join(each.split()) for each in titles], kept, counts)
+        return cls([_line(title) for title in titles], kept, counts)
 
     def shared(self, items: Sequence[int]) -> list[Fact]:
         """Facts of all these items: the first categories, and then the rarest tie or attribute."""
@@ -148,13 +153,17 @@ def _because(titles: Sequence[str], found: Evidence, clauses: Sequence[str]) -> 
 
 
 def _clauses(shared: Sequence[Fact], quantity: str) -> list[str]:
-    categories = ", ".join(fact.value for fact in shared if fact.kind == "category")
-    first = [Fact.category(categories).clause(quantity)] if categories else []
-    return first + [fact.clause(quantity) for fact in shared if fact.kind != "category"]
+    categories = ", ".join(fact.shown for fact in shared if fact.kind == "category")
+    others = [fact.clause(quantity) for fact in shared if fact.kind != "category"]
+    return [f"{quantity} {categories}", *others] if categories else others
 
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _words(name: str, lower: bool = True) -> str:
@@ -166,4 +175,4 @@ def _words(name: str, lower: bool = True) -> str:
     last = re.split(r"[/#]", name.rstrip("/#"))[-1]
     if lower:
         last = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", last.split(".")[-1]).lower()
-    return " ".join(re.sub(r"[_\s]+", " ", last).split())
+    return _line(last.replace("_", " "))

@@ -1,10 +1,9 @@
-"""What reasons are made of: silver/items, the knowledge graph, segments and the log, as `lakerec.serving` takes them.
+"""What reasons say, out of the tables: facts of items, and the segments that users are in.
 
-silver/items ──────────────► titles, categories, attributes ─┐
-gold/item_entities ────────► ties to entities                ├─► Catalogue
-gold/graph_edges ──────────► entities that are items ────────┘
-gold/portraits, segments ──► whose users are alike ──┐
-histories ─────────────────► how many chose an item ─┴─────────► Crowd
+silver/items ─────────────► titles, categories, attributes ─┐
+gold/item_entities ───────► ties to entities                ├─► Catalogue
+gold/graph_edges ─────────► entities that are items ────────┘
+gold/portraits, segments ─► segment of each user, names of segments
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
-from lakerec.serving.crowd import Crowd
 from lakerec.serving.reasons import Catalogue, Fact
-from lakerec.stages.arrays import Users
 from lakerec.stages.base import Context, Inputs, last_run
 
 READ = (Tables.ITEMS, Tables.ITEM_ENTITIES, Tables.GRAPH_EDGES, Tables.PORTRAITS, Tables.SEGMENTS)
@@ -61,12 +58,6 @@ def segments(context: Context, inputs: Inputs, users: Iterable[str]) -> tuple[np
     portraits = lake.read(Tables.PORTRAITS, inputs.get(Tables.PORTRAITS)).where(F.col(C.SEGMENT).isNotNull())
     own = {row[C.USER_ID]: row[C.SEGMENT] for row in portraits.select(C.USER_ID, C.SEGMENT).collect()}
     last = last_run(lake, "profile")
-    names = (
-        {} if last is None else {row[C.SEGMENT]: row["name"] for row in told.where(F.col(C.RUN_ID) == last.run_id).collect()}
-    )
+    rows = told.where(F.col(C.RUN_ID) == last.run_id).collect() if last else []
+    names = {row[C.SEGMENT]: row["name"] for row in rows}
     return np.array([own.get(user, -1) for user in users], dtype=np.int64), names
-
-
-def crowd(context: Context, inputs: Inputs, users: Users, num_items: int) -> Crowd:
-    """Counts of all users; see `Crowd.of`."""
-    return Crowd.of(users.histories, num_items, *segments(context, inputs, users.ids))

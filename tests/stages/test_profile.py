@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from lakerec.columns import Tables
 from lakerec.language.encoder import Encoder
-from lakerec.stages import pipeline
+from lakerec.stages import explaining, pipeline
 from lakerec.stages.base import last_run
 
 from tests import shop
@@ -46,6 +46,13 @@ def test_the_four_kinds_of_customers_are_four_segments_named_by_what_they_buy(pl
     assert all(row.came_from == {-1: 10} for row in found.values())
     for row in portraits:
         assert found[row.segment].name == shop.KINDS[int(row.user_id[1:]) % 4]
+
+
+def test_reasons_know_whose_segment_is_called_what(place):
+    with pipeline.opened(shop.load(place, *ON)) as context:
+        found, names = explaining.segments(context, {}, ["c0", "c1", "nobody", "c4"])
+    assert sorted(names.values()) == sorted(shop.KINDS)
+    assert [names.get(segment) for segment in found] == ["tea", "lamp", None, "tea"] and found[2] == -1
 
 
 def test_a_portrait_says_why(place):

@@ -3,7 +3,7 @@
     item_cf, ease, user_cf, als, content, two_tower, attention   exact: `lakerec.models.additive`
     behaviour                                                    by gradients: `integrated_gradients`
     sequence, distilled                                          the score less the one without it: `leave_one_out`; or by
-                                                                 gradients, which takes tens of times as long
+                                                                 gradients, which takes longer by the item
     mult_vae, and whatever else is a recommender                 `leave_one_out`
     blend                                                        its members', by weight, in standard deviations of each
     popular, recent_popular                                      nothing: they do not look at the history

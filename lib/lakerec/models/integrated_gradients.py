@@ -28,7 +28,7 @@ from lakerec.models.items import looked_up
 from lakerec.models.moments import user_facts
 from lakerec.models.sequence import Sequence
 
-STEPS, STEPS_OF_SEQUENCE = 8, 64
+STEPS, STEPS_OF_SEQUENCE = 8, 32
 """Places on the way from the baseline, by Gauss-Legendre's rule; of the sequence model, whose norms change fast near 0."""
 REFERENCE = 10
 """Items that stand for the catalogue in the behaviour model's mean over it: each takes as long as an item asked about."""

@@ -72,6 +72,8 @@ def test_what_cannot_be_said_shortly_and_what_most_items_share_is_left_out():
         (Fact.tie("directed", "tail", "Ridley Scott"), "all tied to Ridley Scott (directed)"),
         (Fact.tie("sequel_of", "head", "m.01", "Alien"), "all sequel of Alien"),
         (Fact.attribute("brand_name", "Lego"), "same brand name (Lego)"),
+        (Fact.attribute("release_year:token", "1997"), "same release year (1997)"),
+        (Fact.tie("dbo:director", "head", "dbr:Ridley_Scott"), "same director (Ridley Scott)"),
         (SCI_FI, "all Sci-Fi"),
     ],
 )

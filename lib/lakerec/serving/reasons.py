@@ -29,6 +29,7 @@ LONGEST, LONGEST_FACT, SHORTEST_TITLE = 160, 40, 12
 """Characters of a reason, of a fact, and of a title that had to be cut."""
 PREPOSITION = re.compile(r"(?:^| )(?:by|in|of|for|from|with|at|on|to)$")
 """At the end of a relation."""
+TYPE = re.compile(r":(?:token|float)(?:_seq)?$")
 Evidence = list[tuple[int, float]]
 """Items of the history and their shares, the largest first."""
 
@@ -167,12 +168,12 @@ def _line(text: str) -> str:
 
 
 def _words(name: str, lower: bool = True) -> str:
-    """The last part of a dotted or slashed name in words.
+    """The last part of a dotted, slashed or prefixed name in words; types of RecBole's atomic files go.
 
-    >>> _words("http://graph.org/directedBy"), _words("Ridley_Scott", lower=False)
-    ('directed by', 'Ridley Scott')
+    >>> _words("http://graph.org/directedBy"), _words("release_year:token"), _words("Ridley_Scott", lower=False)
+    ('directed by', 'release year', 'Ridley Scott')
     """
-    last = re.split(r"[/#]", name.rstrip("/#"))[-1]
+    last = re.split(r"[/#:]", TYPE.sub("", name).rstrip("/#:"))[-1]
     if lower:
         last = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", last.split(".")[-1]).lower()
     return _line(last.replace("_", " "))

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_fault_38_a_file_added_and_one_taken_away(package):
     (folder / "artifacts" / "model" / "items.json").unlink()
     with pytest.raises(IntegrityError, match=r"\(artifacts/model/items.json and 1 more\)"):
         loaded(tracker, "shop", "1")
+
+
+def test_fault_38_what_mlflow_loads_by_itself_is_compared_with_the_packages_own_list(package, monkeypatch):
+    tracker, folder = package
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow puts the package's code there
+    assert tracker.mlflow.pyfunc.load_model("models:/shop/1").predict([{"items": ["cup"]}])["item_id"].iloc[0] == "mug"
+    (folder / "artifacts" / "model" / "items.json").write_text('["mug", "cup", "lamp", "vase"]')
+    with pytest.raises(IntegrityError, match=r"this model was altered .*\(artifacts/model/items.json\)"):
+        tracker.mlflow.pyfunc.load_model("models:/shop/1")
 
 
 def test_fault_39_a_pickle_in_place_of_the_model_is_never_read(package, tmp_path):

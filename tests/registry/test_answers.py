@@ -44,6 +44,11 @@ def test_a_text_finds_the_items_whose_text_is_like_it_and_none_without_a_text_or
     assert of_ann == rest
 
 
+def test_a_list_has_at_least_one_item_asked_for():
+    with pytest.raises(ValueError, match="k must be at least 1, found 0"):
+        Answers(contents()).of(pd.DataFrame({"items": [["cup"]]}), 0)
+
+
 def test_scores_of_a_text_are_cosines(text):
     found = Answers(contents(text)).of(pd.DataFrame([{"text": TEXTS[1]}]), 1)
     assert found["score"].iloc[0] == pytest.approx(1.0, abs=1e-5)

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from lakerec.errors import IntegrityError
-from lakerec.registry.integrity import LOADER, MANIFEST, check, check_loader, digests, write_manifest
+from lakerec.registry.integrity import LOADER, MANIFEST, check, check_listed, check_loader, digests, write_manifest
 
 FLAVOR = {"loader_module": LOADER, "code": "code", "model_code_path": "/elsewhere/served_model.py"}
 
@@ -75,3 +75,12 @@ def test_an_mlmodel_that_would_call_something_is_refused_unread(package):
     (package / "MLmodel").write_text("flavors: !!python/object/apply:os.mkdir [called]\n")
     with pytest.raises(IntegrityError, match="MLmodel is none of lakerec's"):
         check_loader(package, "shop/1")
+
+
+def test_files_of_one_folder_are_compared_by_themselves(package):
+    write_manifest(package)
+    (package / "MLmodel").write_text("other")
+    check_listed(package, "this model", "code/")
+    (package / "code" / "served.py").write_text("other")
+    with pytest.raises(IntegrityError, match=r"this model was altered .*\(code/served.py\)"):
+        check_listed(package, "this model", "code/")

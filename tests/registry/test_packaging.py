@@ -59,6 +59,7 @@ def test_the_recommender_is_loaded_with_its_items(store):
     assert tags_of(tracker, "shop", "1")["train_run"] == "train-1"
 
 
+@pytest.mark.slow
 def test_it_answers_in_a_process_without_spark(store, tmp_path):
     _, tracker = store
     rows = [{"items": ["cup"], "text": None, "user_id": None}, {"items": None, "text": TEXTS[2], "user_id": None},

@@ -34,6 +34,8 @@ FOREIGN = ("auto_map", "trust_remote_code", "custom_pipelines", "transformers_we
 """Keys of config.json that name code or weights elsewhere."""
 ATTENDS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 """Keys whose value, where it names a repository, is code that is fetched from there."""
+UNLOADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError)
+"""What transformers raises about files that it cannot make a model of."""
 
 
 def resolve_model(name: str) -> Path:
@@ -100,16 +102,7 @@ def loading(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
+    except UNLOADABLE as error:
         raise EnvironmentProblem(f"{folder}: transformers cannot load this model: {root_cause(error)}") from error
 
 

@@ -51,8 +51,10 @@ class Answers:
         """The k best items for each row: row, rank (from 1), item_id, score, basis.
 
         Raises:
-            ValueError: a row cannot be answered; the message names it.
+            ValueError: a row cannot be answered, and the message names it; or k is no number of items.
         """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, found {k}")
         asked = list(self._asked(request))
         frames = [self._frame(*part, asked) for part in self._ranked(asked, k)]
         columns = {"row": np.int64, "rank": np.int64, "item_id": object, "score": float, "basis": object}

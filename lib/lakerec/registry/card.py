@@ -98,22 +98,24 @@ def _weak(data: CardData) -> Iterator[str]:
         yield f"{data.metric}@{data.k} was not measured."
     elif whole.n < FEW_USERS:
         yield f"It was judged on {whole.n} users: figures of so few say little."
-    if data.model == Models.POPULAR:
-        return
-    if (
-        whole is not None
-        and popular is not None
-        and (whole.value if whole.ci_low is None else whole.ci_low) <= popular.value
-    ):
-        yield f"Whether it is above plain popularity is not certain: {_span(whole)} against {popular.value:.4f}."
+    if data.model != Models.POPULAR:
+        yield from _beside_popularity(data, whole, popular)
+    few = [f"{_words(part.slice)} ({part.n})" for part in data.slices if part.n < FEW_USERS]
+    if few:
+        yield f"Too few to tell: {', '.join(few)}."
+
+
+def _beside_popularity(data: CardData, whole: MetricRow | None, popular: MetricRow | None) -> Iterator[str]:
+    """Where its interval reaches down to plain popularity's value, and the parts in which it is no better."""
+    if whole is not None and popular is not None:
+        lowest = whole.value if whole.ci_low is None else whole.ci_low
+        if lowest <= popular.value:
+            yield f"Whether it is above plain popularity is not certain: {_span(whole)} against {popular.value:.4f}."
     for part in data.slices:
         base = data.row(Models.POPULAR, part.slice, data.metric, data.k)
         if base is not None and part.value <= base.value:
             values = f"{part.value:.4f} against {base.value:.4f}, n = {part.n}"
             yield f"Not better than plain popularity on {_words(part.slice)}: {values}."
-    few = [f"{_words(part.slice)} ({part.n})" for part in data.slices if part.n < FEW_USERS]
-    if few:
-        yield f"Too few to tell: {', '.join(few)}."
 
 
 def _head(data: CardData) -> list[str]:

@@ -22,6 +22,7 @@ from lakerec.registry.tracking import Tracker
 
 MANIFEST, DIGEST = "manifest.json", "files_sha256"
 """File of the package that lists the others; tag of the version with that file's SHA-256."""
+REMEDY = "roll back to another version, or delete it from the registry and run `lakerec promote`"
 CODE, SERVED = "code", "served_model.py"
 LOADER = "mlflow.pyfunc.loaders.code_model"
 """What loads a model of MLflow from code; all others read a pickle or import what MLmodel names."""
@@ -31,11 +32,12 @@ MLFLOWS = "registered_model_meta"
 """Name and version, which MLflow writes into a package that it hands out."""
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a package, by its path in there; the manifest itself is left out."""
-    files = sorted(path for path in folder.rglob("*") if not path.is_dir() and CACHES not in path.relative_to(folder).parts)
+def digests(folder: Path, under: str = "") -> dict[str, str]:
+    """SHA-256 of each file of a package whose path in there begins with `under`, by that path; not of the list itself."""
+    files = (path for path in folder.rglob("*") if not path.is_dir() and CACHES not in path.relative_to(folder).parts)
     names = {path.relative_to(folder).as_posix(): path for path in files}
-    return {name: file_digest(path) for name, path in names.items() if name not in (MANIFEST, MLFLOWS)}
+    chosen = (name for name in names if name.startswith(under) and name not in (MANIFEST, MLFLOWS))
+    return {name: file_digest(names[name]) for name in chosen}
 
 
 def file_digest(path: Path) -> str:
@@ -62,15 +64,25 @@ def check(folder: Path, digest: str | None, what: str) -> None:
         IntegrityError: a file was altered, added or taken away, or MLmodel has something else loaded than lakerec's code.
     """
     if digest is None:
-        raise IntegrityError(f"{what} has no digest of its files, so no change would be noticed: register it anew")
+        raise IntegrityError(f"{what} has no digest of its files, so no change would be noticed: refused; {REMEDY}")
     listed = folder / MANIFEST
     if not listed.is_file() or file_digest(listed) != digest:
         raise _altered(what, [MANIFEST])
-    expected, found = json.loads(listed.read_text(encoding="utf-8")), digests(folder)
+    check_listed(folder, what)
+    check_loader(folder, what)
+
+
+def check_listed(folder: Path, what: str, under: str = "") -> None:
+    """Compare the files whose path begins with `under` with the package's own list.
+
+    Raises:
+        IntegrityError: they differ.
+    """
+    expected, found = json.loads((folder / MANIFEST).read_text(encoding="utf-8")), digests(folder, under)
+    expected = {name: digest for name, digest in expected.items() if name.startswith(under)}
     differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if differing:
         raise _altered(what, differing)
-    check_loader(folder, what)
 
 
 def check_loader(folder: Path, what: str) -> None:
@@ -84,10 +96,10 @@ def check_loader(folder: Path, what: str) -> None:
         ours = flavors["python_function"]
         named = {"loader_module": ours["loader_module"], "code": ours["code"], "model": Path(ours["model_code_path"]).name}
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{what}: its MLmodel is none of lakerec's: refused; register it anew") from error
+        raise IntegrityError(f"{what}: its MLmodel is none of lakerec's: refused; {REMEDY}") from error
     wanted = {"loader_module": LOADER, "code": CODE, "model": SERVED}
     if named != wanted or len(flavors) > 1 or "python_model" in ours or "data" in ours:
-        raise IntegrityError(f"{what}: its MLmodel has {named['loader_module']} load it: refused; register it anew")
+        raise IntegrityError(f"{what}: its MLmodel has {named['loader_module']} load it: refused; {REMEDY}")
 
 
 def checked(tracker: Tracker, name: str, version: str, into: Path) -> Path:
@@ -110,4 +122,4 @@ def checked(tracker: Tracker, name: str, version: str, into: Path) -> Path:
 
 def _altered(what: str, names: list[str]) -> IntegrityError:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return IntegrityError(f"{what} was altered after it was registered ({names[0]}{more}): refused; register it anew")
+    return IntegrityError(f"{what} was altered after it was registered ({names[0]}{more}): refused; {REMEDY}")

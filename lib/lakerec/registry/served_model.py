@@ -23,9 +23,14 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         from lakerec.registry.answers import Answers
-        from lakerec.registry.contents import Contents
+        from lakerec.registry.contents import FOLDER, Contents
+        from lakerec.registry.integrity import MANIFEST, check_listed
 
-        self.answers = Answers(Contents.load(Path(context.artifacts["model"])))
+        folder = Path(context.artifacts["model"])
+        package = folder.parents[1]
+        if (package / MANIFEST).is_file():  # not yet while MLflow tries it out before it is logged
+            check_listed(package, "this model", f"{FOLDER}/")
+        self.answers = Answers(Contents.load(folder))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         try:

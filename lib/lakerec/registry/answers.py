@@ -64,7 +64,8 @@ class Answers:
     def _asked(self, request: pd.DataFrame) -> Iterator[Asked]:
         given = [name for name in COLUMNS if name in request]
         if not set(given) - {TIMES}:
-            raise ValueError(f"a request has {ITEMS}, {TEXT} or {USER}; found {', '.join(map(str, request)) or 'no column'}")
+            found = ", ".join(map(str, request)) or "none of these"
+            raise ValueError(f"a request has {ITEMS}, {TEXT} or {USER}; found {found}")
         for number, values in enumerate(zip(*(request[name] for name in given), strict=True)):
             row = {name: value for name, value in zip(given, values, strict=True) if not _missing(value)}
             try:

@@ -21,9 +21,9 @@ from lakerec.registry.contents import Contents
 from lakerec.registry.integrity import DIGEST, MANIFEST, SERVED, write_manifest
 from lakerec.registry.tracking import Tracker
 
-NEEDED = ("numpy", "pandas", "scipy", "torch", "safetensors", "pydantic", "pyyaml", "pyarrow")
+NEEDED = ("numpy", "pandas", "scipy", "torch", "safetensors", "pydantic", "pyyaml")
 """What a served model imports."""
-FOR_TEXT = ("transformers", "tokenizers")
+FOR_TEXT = ("transformers", "tokenizers", "pyarrow")
 """What it imports besides, where it takes texts."""
 CARD = "model_card.md"
 EPOCH = 1_700_000_000

@@ -110,8 +110,9 @@ def test_examples_in_docstrings_run():
 def test_the_shop_at_two_cutoffs_of_which_one_is_where_its_test_begins(spark, tmp_path, capsys):
     """There the figures are those of evaluate, intervals included: same fits, same users, same lists."""
     split = ("split.protocol=temporal", "split.valid=0.5", "split.test=0.75", "backtest.cutoffs=[0.5, 0.75]")
-    rated = ("train.behaviour.rated=[purchase]", "train.behaviour.epochs=1", "train.als.factors=8")
-    config = shop.config(tmp_path, *split, "train.models=[popular, ease, als, behaviour]", *rated)
+    rated = ("train.behaviour.rated=[purchase]", "train.behaviour.epochs=1")
+    small = ("train.als.factors=8", "train.als.iterations=2", "train.choices={regularization: [100, 400]}")
+    config = shop.config(tmp_path, *split, "train.models=[popular, ease, als, behaviour]", *rated, *small)
     with pytest.raises(InputError, match="gold/sequences is not there yet"):
         backtest.backtest(config)
     with pipeline.opened(config) as context:

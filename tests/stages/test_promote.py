@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lakerec.columns import Models
 from lakerec.config import PromoteConfig
+from lakerec.errors import IntegrityError
 from lakerec.models.data import Histories, Holdout
 from lakerec.stages import promote
 from lakerec.stages.comparing import Measured, Present
@@ -40,6 +41,8 @@ def judge(monkeypatch):
 
         def measure(_context, _name, version, test):
             kept = np.isin(USERS, test.users)
+            if values[version] is None:
+                raise IntegrityError(f"shop/{version} was altered")
             return Measured({"all": np.array(values[version])[kept]}, 0.5, 1.0, 0)
 
         monkeypatch.setattr(promote.comparing, "measure", measure)
@@ -93,3 +96,8 @@ def test_a_challenger_below_popularity_is_refused_whoever_the_champion_knows(jud
 def test_a_package_that_does_not_give_what_was_evaluated_is_refused(judge):
     promoted, reasons, _ = judge({CHALLENGER: [0.4, 0.4, 0.1], CHAMPION: [0.1, 0.1, 0.1]})
     assert not promoted and "its registered package gives 0.3000 where 0.4000 was evaluated" in reasons
+
+
+def test_a_champion_that_was_altered_is_no_bar_to_a_model_that_beats_popularity(judge):
+    promoted, reasons, before = judge({CHALLENGER: EASE_HAS, CHAMPION: None})
+    assert promoted and before is None and "not compared with the champion: shop/1 was altered" in reasons

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Models, Tables
-from lakerec.errors import PromotionError
+from lakerec.errors import IntegrityError, PromotionError
 from lakerec.evaluation.lists import ALL
 from lakerec.evaluation.significance import paired_gain, slice_tests
 from lakerec.models.catalog import load
@@ -123,7 +123,11 @@ def _evidence(
             return alone, notes
         own = comparing.measure(context, offer.name, version, test)
         alone = replace(alone, value=own.value, packaged=None, baseline=None)
-    return _beside(context, alone, own, comparing.measure(context, offer.name, champion, test)), notes
+    try:
+        serving = comparing.measure(context, offer.name, champion, test)
+    except IntegrityError as error:  # nor would it be read to serve
+        return alone, [*notes, f"not compared with the champion: {error}"]
+    return _beside(context, alone, own, serving), notes
 
 
 def _drifted(context: Context, trained: Row) -> list[str]:

@@ -236,7 +236,7 @@ class PromoteConfig(Section):
         None, description="registered model name, or catalog.schema.model; default: lakerec-<name>"
     )
     model: str | None = Field(None, description="the model that is offered; null: the one that validation likes best")
-    metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr"] = Metrics.NDCG
+    metric: Literal["ndcg", "hit_rate", "recall", "precision", "f1", "mrr", "map"] = Metrics.NDCG
     k: int = Field(10, ge=1)
     minimum_gain: float = Field(
         0.0, gt=-1, description="how much better, as a share of the champion's value; below 0: how much worse may be"

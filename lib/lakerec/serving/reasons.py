@@ -29,6 +29,8 @@ LONGEST, LONGEST_FACT, SHORTEST_TITLE = 160, 40, 12
 """Characters of a reason, of a fact, and of a title that had to be cut."""
 PREPOSITION = re.compile(r"(?:^| )(?:by|in|of|for|from|with|at|on|to)$")
 """At the end of a relation."""
+WORD = re.compile(r"[^\W\d_]{3}")
+"""What a name has that people can read."""
 TYPE = re.compile(r":(?:token|float)(?:_seq)?$")
 Evidence = list[tuple[int, float]]
 """Items of the history and their shares, the largest first."""
@@ -42,6 +44,8 @@ class Fact:
     'both directed by Ridley Scott'
     >>> Fact.tie("directed", "tail", "Ridley_Scott").clause("all")
     'all tied to Ridley Scott (directed)'
+    >>> Fact.tie("film.country", "head", "m.09c7w0").clause("all")
+    'same country'
     >>> Fact.attribute("brand", "Lego").clause("both")
     'same brand (Lego)'
     """
@@ -63,8 +67,12 @@ class Fact:
 
     @classmethod
     def tie(cls, relation: str, role: str, entity: str, title: str | None = None) -> Fact:
-        """The item stands at an end (`role`) of an edge of the graph whose other end is the entity; title: the entity's."""
+        """The item stands at an end (`role`) of an edge of the graph whose other end is the entity; title: the entity's.
+
+        An entity that has a code for a name, as Freebase's or Wikidata's have, is not shown.
+        """
         shown = _line(title) if title else _words(entity, lower=False)
+        shown = shown if WORD.search(shown) else ""
         return cls("head" if role == C.HEAD else "tail", relation, entity, shown)
 
     def clause(self, quantity: str) -> str:
@@ -72,6 +80,8 @@ class Fact:
         name = _words(self.name)
         if self.kind == "category":
             return f"{quantity} {self.shown}"
+        if not self.shown:
+            return f"{quantity} {name} the same" if PREPOSITION.search(name) else f"same {name}"
         if self.kind == "tail":
             return f"{quantity} tied to {self.shown} ({name})"
         if self.kind == "head" and PREPOSITION.search(name):

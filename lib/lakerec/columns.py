@@ -139,6 +139,7 @@ class Columns:
     FOUND: Final = "found"
     DETAIL: Final = "detail"
     TRAIN_RUN: Final = "train_run"
+    AUDITED_AT: Final = "audited_at"
     EVIDENCE: Final = "evidence"
     MODEL_VERSION: Final = "model_version"
     GENERATED_AT: Final = "generated_at"

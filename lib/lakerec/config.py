@@ -227,6 +227,9 @@ class CopyConfig(Section):
 
     name: RegisteredName = Field(description="registered name there, such as catalog.schema.model")
     uri: str | None = Field(None, description="its MLflow, such as databricks or sqlite:///…; null: this one")
+    experiment: str | None = Field(
+        None, description="experiment there that keeps the files, such as /Shared/lakerec; null: the name"
+    )
 
 
 class PromoteConfig(Section):
@@ -242,7 +245,10 @@ class PromoteConfig(Section):
         0.0, gt=-1, description="how much better, as a share of the champion's value; below 0: how much worse may be"
     )
     certainty: float = Field(
-        0.5, ge=0, lt=1, description="share of the resampled test users in which the gain must exceed the minimum"
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the resampled test users in which the gain must exceed the minimum; 0: its mean",
     )
     guardrails: GuardrailConfig = GuardrailConfig()
     table: Literal["fp32", "fp16", "int8"] = Field(
@@ -308,6 +314,9 @@ class Config(Section):
     def _promoted_is_evaluated(self) -> Config:
         if self.promote.k not in self.evaluate.k:
             raise ValueError(f"promote.k ({self.promote.k}) must be one of evaluate.k ({self.evaluate.k})")
+        copy, own = self.promote.copy_to, self.promote.model_name or f"lakerec-{self.name}"
+        if copy is not None and copy.uri is None and copy.name == own:
+            raise ValueError(f"promote.copy_to: {own} in this registry is what is copied: give another name, or a uri")
         model, fitted = self.promote.model, self.train.models
         if model is not None and model not in fitted:
             raise ValueError(

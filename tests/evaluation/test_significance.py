@@ -66,10 +66,8 @@ def test_forty_slices_of_equal_models_raise_no_alarm():
     assert alarms <= 2
 
 
-def test_of_a_slice_of_one_user_nothing_is_concluded():
-    (test,) = slice_tests({"one": (np.zeros(1), np.ones(1))}, 0.1, 100, 1)
-    assert test.p == 1.0 and not test.worse
-
-
-def test_a_slice_without_users_is_left_out():
-    assert slice_tests({"nobody": (np.zeros(0), np.zeros(0))}, 0.1, 100, 1) == []
+def test_nothing_is_concluded_from_a_slice_of_a_few_users():
+    """All of them lose all; of twenty that counts."""
+    assert slice_tests({"few": (np.zeros(19), np.ones(19)), "nobody": (np.zeros(0), np.zeros(0))}, 0.1, 100, 1) == []
+    (test,) = slice_tests({"enough": (np.zeros(20), np.ones(20))}, 0.1, 100, 1)
+    assert test.worse

@@ -4,6 +4,7 @@ import copy
 import random
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -44,15 +45,17 @@ class Judged(Shop):
         found = super().context(*args, **named)
         return replace(found, tracker=Tracker(found.config.tracking, "shop"))
 
-    def offering(self, model):
-        """A context that asks for that model."""
+    def offering(self, model, **limits):
+        """A context that asks for that model; limits: of the guardrails."""
         found = self.context()
-        promote = found.config.promote.model_copy(update={"model": model})
+        promote = found.config.promote
+        guardrails = promote.guardrails.model_copy(update=limits)
+        promote = promote.model_copy(update={"model": model, "guardrails": guardrails})
         return replace(found, config=found.config.model_copy(update={"promote": promote}))
 
-    def promote(self, model):
+    def promote(self, model, **limits):
         """Put it to the gate; gives (promoted, reasons, champion)."""
-        (outcome,) = pipeline.run(self.offering(model), ("promote",), force=True)
+        (outcome,) = pipeline.run(self.offering(model, **limits), ("promote",), force=True)
         details = outcome.row["details"]
         return details["promoted"] == "true", details["reasons"], details["champion"]
 
@@ -108,8 +111,9 @@ def test_better_is_promoted_worse_refused_and_what_served_comes_back_whole(shop,
     after = shop.served()
     assert after != before
     refused, reasons, champion = shop.promote("recent_popular")
-    assert not refused and champion == shop.champion() == "2" and "does not beat plain popularity" in reasons
-    assert {row.run_id for row in shop.lake.read(Tables.COMPARISON).collect()} == {shop.entries()[1].run_id}
+    assert not refused and champion == shop.champion() == "2" and "is not above" in reasons
+    compared = {row.run_id for row in shop.lake.read(Tables.COMPARISON).collect()}
+    assert compared == {row.run_id for row in shop.entries()[1:]}
 
     done = run_stage(shop.context(), rollback._stage(None), force=True)
     assert (done.row["details"]["champion"], done.row["details"]["before"]) == ("1", "2") and shop.champion() == "1"
@@ -123,6 +127,28 @@ def test_better_is_promoted_worse_refused_and_what_served_comes_back_whole(shop,
     run_stage(shop.context(), rollback._stage("2"), force=True)
     assert shop.served() == after
     assert [row["action"] for row in shop.entries()] == ["promote"] * 3 + ["rollback", "promote", "rollback"]
+
+
+def test_a_refusal_is_judged_anew_under_other_limits_and_an_alias_moved_by_hand_stays(shop):
+    shop.promote("popular")
+    refused, reasons, champion = shop.promote("item_cf", latency_ms=1e-6)
+    assert not refused and champion == "1" and "ms, 1e-06 are allowed (promote.guardrails.latency_ms)" in reasons
+    assert shop.promote("item_cf")[::2] == (True, "2")
+    gate.set_alias(shop.context().tracker, NAME, gate.CHAMPION, "1")
+    assert shop.promote("popular") == (True, '["it is the champion already"]', "1")
+    assert shop.champion() == "1" and [row["promoted"] for row in shop.entries()] == [True, False, True]
+
+
+def test_a_ledger_of_before_is_read_and_goes_on(shop, spark):
+    """It lacks the columns that came since; nothing serves by it."""
+    old = CONTRACTS[Tables.PROMOTIONS].columns[:11]
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    row = (when, NAME, "1", None, False, "ndcg", 10, 0.5, None, ["0.5000 does not beat"], "promote-before")
+    frame = spark.createDataFrame([row], ", ".join(f"{column.name} {column.type}" for column in old))
+    frame.write.format("delta").save(shop.lake.name(Tables.PROMOTIONS))
+    assert ledger.served_before(shop.entries()) == [] and ledger.read_by_served(shop.lake) == set()
+    shop.run("promote")
+    assert [row["number"] for row in shop.entries()] == [None, 2]
 
 
 def test_scores_that_are_no_numbers_are_refused_with_the_reason(shop):
@@ -159,6 +185,24 @@ def test_fault_36_killed_between_registering_and_the_alias_the_old_champion_serv
     promoted, _, champion = shop.promote("item_cf")
     assert promoted and champion == shop.champion() == "2"
     assert shop.ledger() == decided == [(1, "1", None, True), (2, "2", "1", True)], "the decision stands there once"
+
+
+def test_fault_36_a_rollback_that_was_killed_ends_when_it_is_asked_for_again(shop, monkeypatch):
+    """It does not go back one version more."""
+    for model in ("popular", "item_cf", "ease"):
+        shop.promote(model)
+    serving, before = shop.champion(), ledger.served_before(shop.entries())[-2]
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(gate, "set_alias", kill)
+        run_stage(shop.context(), rollback._stage(None), force=True)
+    assert shop.champion() == serving
+    done = run_stage(shop.context(), rollback._stage(None), force=True)
+    assert shop.champion() == done.row["details"]["champion"] == before and done.row["details"]["before"] == serving
+    assert [row["action"] for row in shop.entries()].count("rollback") == 1
 
 
 def test_fault_37_two_promotions_at_once_one_alias_and_both_in_the_ledger(shop, monkeypatch):

@@ -35,6 +35,7 @@ def test_a_challenger_has_to_be_better(challenger, champion, baseline, gain, pro
 BEFORE = np.tile([0.0, 0.0, 0.5, 1.0], 100)
 BETTER = BEFORE + np.tile([0.1, 0.1, -0.05, 0.0], 100)
 GOOD = Evidence(
+    whole=float(BETTER.mean()),
     value=float(BETTER.mean()),
     champion=float(BEFORE.mean()),
     baseline=0.1,
@@ -54,8 +55,9 @@ def test_a_better_one_that_breaks_nothing_is_promoted():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"value": 0.3, "packaged": 0.3}, "0.3000 is not above 0.3750"),
-        ({"value": math.nan, "packaged": None}, "metric is nan"),
+        ({"value": 0.3}, "0.3000 is not above 0.3750"),
+        ({"whole": math.nan, "packaged": None}, "metric is nan"),
+        ({"whole": 0.1, "packaged": 0.1}, "0.1000 does not beat plain popularity's 0.1000"),
         ({"slices": BROKEN}, "slice new (40 users) falls from 0.3750 to 0.0750, more than 10% beyond chance"),
         ({"leaks": ["leak in popularity: 3 items"]}, "leak in popularity: 3 items"),
         ({"unscored": 3}, "scores are no numbers for 3 of the test users"),
@@ -65,7 +67,7 @@ def test_a_better_one_that_breaks_nothing_is_promoted():
         ({"drifted": ["4 in 5 events are of new items"]}, "fitted anew first: 4 in 5 events are of new items (ops/drift)"),
         ({"withdrawn": datetime(2026, 3, 4, 5, 6, tzinfo=UTC)}, "it was rolled back at 2026-03-04 05:06"),
     ],
-    ids=["worse", "nan", "slice", "leak", "scores", "package", "coverage", "latency", "drift", "withdrawn"],
+    ids=["worse", "nan", "popularity", "slice", "leak", "scores", "package", "coverage", "latency", "drift", "withdrawn"],
 )
 def test_one_thing_against_it_is_enough_and_is_named(changed, said):
     decision = judge(replace(GOOD, **changed), PromoteConfig())
@@ -73,14 +75,15 @@ def test_one_thing_against_it_is_enough_and_is_named(changed, said):
 
 
 def test_all_that_speaks_against_it_is_said():
-    decision = judge(replace(GOOD, value=0.2, packaged=0.2, slices=BROKEN, leaks=["events", "text"]), PromoteConfig())
+    decision = judge(replace(GOOD, value=0.2, slices=BROKEN, leaks=["events", "text"]), PromoteConfig())
     assert len(decision.reasons) == 4
 
 
 def test_a_gain_that_chance_may_have_given_is_refused_where_certainty_is_asked_for():
     users = np.random.default_rng(1).normal(0.01, 0.5, 100)
     gain = paired_gain((users, np.zeros(100)), 0.0, 500, 1)
-    evidence = Evidence(value=0.2 + abs(users.mean()), champion=0.2, gain=gain)
+    value = 0.2 + abs(users.mean())
+    evidence = Evidence(whole=value, value=value, champion=0.2, gain=gain)
     assert 0.5 <= gain.certainty < 0.95 or users.mean() < 0, "the draw of this test: a small gain"
     assert judge(evidence, PromoteConfig(certainty=0.0)).promoted
     decision = judge(evidence, PromoteConfig(certainty=0.95))

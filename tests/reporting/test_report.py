@@ -91,6 +91,8 @@ def test_a_gate_with_nothing_to_compare_says_so_and_a_leak_is_loud(tmp_path):
     text = text_of(render(made(gate=bare), tmp_path / "report.html").read_text())
     assert "No other model served before" in text and "Yes: read no figure of this page before that is mended" in text
     assert "Is it time to fit again" not in text and "Decisions" not in text
+    kept = text_of(render(made(gate=pages.gate(whole=None)), tmp_path / "report.html").read_text())
+    assert "was not compared with the one that serves; the decisions say why" in kept
 
 
 def test_parts_and_groups_have_a_table_each_and_the_worst_served_come_first(tmp_path):

@@ -74,6 +74,8 @@ def test_what_cannot_be_said_shortly_and_what_most_items_share_is_left_out():
         (Fact.attribute("brand_name", "Lego"), "same brand name (Lego)"),
         (Fact.attribute("release_year:token", "1997"), "same release year (1997)"),
         (Fact.tie("dbo:director", "head", "dbr:Ridley_Scott"), "same director (Ridley Scott)"),
+        (Fact.tie("film.country", "head", "m.09c7w0"), "same country"),
+        (Fact.tie("made_by", "head", "Q42"), "all made by the same"),
         (SCI_FI, "all Sci-Fi"),
     ],
 )
@@ -93,7 +95,7 @@ def test_entities_of_one_name_are_not_one_entity():
 def test_every_reason_is_true_of_random_data():
     """Named items are of the evidence, their shares are told, and what is said to be shared is."""
     rng = np.random.default_rng(4)
-    kinds = [Fact.category(name) for name in "abc"] + [Fact.tie("made_by", "head", name) for name in "de"]
+    kinds = [Fact.category(name) for name in "abc"] + [Fact.tie("made_by", "head", name) for name in ("dora", "egon")]
     titles = [f"item {number}" for number in range(20)]
     facts = [[fact for fact in kinds if rng.random() < 0.5] for _ in titles]
     said = words(titles, facts)

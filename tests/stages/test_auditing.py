@@ -118,7 +118,7 @@ def test_events_in_the_wrong_split_and_examples_that_hold_later_ones(lake):
 
 def test_a_train_run_of_other_tables_or_histories(lake):
     assert audited_data.models(evidence(lake)).ok
-    other = audited_data.models(evidence(lake, inputs={Tables.SEQUENCES: 99, Tables.ITEM_INDEX: 1}))
+    other = audited_data.models(evidence(lake, inputs={Tables.SEQUENCES: 99, Tables.ITEM_INDEX: 0}))
     assert other.detail.startswith("1 tables of other versions than train-1 read: gold/sequences")
     foreign = audited_data.models(evidence(lake, details={"data": "of histories with the test"}))
     assert foreign.found == 1 and foreign.detail.startswith("1 digest of the histories up to valid")
@@ -191,8 +191,9 @@ def test_an_evaluation_that_finds_a_leak_fails_and_nothing_is_promoted(spark, tm
         found = {row.check: row for row in context.lake.read(Tables.LEAKAGE).collect()}
         assert len(found) == len(auditing.CHECKS) and not found[leakage.EVENTS].ok
         run_id = found[leakage.EVENTS].run_id
-        assert auditing.refusals(context, run_id)[0].startswith("leak in events: 1 rows of gold/sequences")
-        assert {row.train_run for row in found.values()} == {last_run(context.lake, "train").run_id}
+        trained = last_run(context.lake, "train").run_id
+        assert auditing.refusals(context, run_id, trained)[0].startswith("leak in events: 1 rows of gold/sequences")
+        assert {row.train_run for row in found.values()} == {trained}
         assert last_run(context.lake, "evaluate") is None and context.lake.read(Tables.METRICS).isEmpty()
         with pytest.raises(InputError, match="no model was fitted and judged here"):
             pipeline.run(context, ["promote"])
@@ -200,7 +201,7 @@ def test_an_evaluation_that_finds_a_leak_fails_and_nothing_is_promoted(spark, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["leave_last_out", "temporal"])
+@pytest.mark.parametrize("protocol", ["leave_last_out", pytest.param("temporal", marks=pytest.mark.long)])
 def test_a_clean_shop_passes_and_its_findings_stand_in_the_run(spark, tmp_path, protocol):
     overrides = (
         f"split.protocol={protocol}",
@@ -212,8 +213,9 @@ def test_a_clean_shop_passes_and_its_findings_stand_in_the_run(spark, tmp_path, 
         pipeline.run(context, ["ingest", "clean", "featurize", "embed", "train", "evaluate"])
         run = last_run(context.lake, "evaluate")
         rows = context.lake.read(Tables.LEAKAGE).where(f"run_id = '{run.run_id}'").collect()
-        assert auditing.refusals(context, run.run_id) == []
-        assert auditing.refusals(context, "older")[0].startswith("no leakage audit of older")
+        trained = last_run(context.lake, "train").run_id
+        assert auditing.refusals(context, run.run_id, trained) == []
+        assert auditing.refusals(context, "older", trained)[0].startswith("no leakage audit of older")
     told = json.loads(run.details["leakage"])
     assert all(row.ok for row in rows) and {row.check: row.checked for row in rows} == {
         each["check"]: each["checked"] for each in told

@@ -55,7 +55,7 @@ def test_the_latest_run_of_a_stage_pins_what_it_read(shopped):
     assert {stage: row.run_id for stage, row in last_runs(context.lake).items()} == {
         "train": "train-2", "evaluate": "evaluate-3",
     }  # fmt: skip
-    assert pinned(context.lake) == {Tables.ITEM_INDEX: {2, 3}}
+    assert pinned(context.lake) == {Tables.ITEM_INDEX: {2, 3}, Tables.ITEM_VECTORS: set()}
 
 
 def test_a_dry_run_changes_nothing_and_then_it_is_done(shopped, capsys, monkeypatch):

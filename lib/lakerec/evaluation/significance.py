@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from lakerec.evaluation.intervals import percentile_interval, resampled_sums
+from lakerec.evaluation.slices import LEAST_USERS
 
 WRONG = 0.05
 """Chance that a slice is called worse though none is, over all of them together."""
@@ -46,8 +47,10 @@ class SliceTest:
     gain: Gain
     p: float
     """Chance of so bad a result where the challenger loses no more than it may."""
+    tolerance: float
+    """Share of the champion's value that it may lose."""
     p_adjusted: float
-    """The same over all slices together, by Holm."""
+    """The same as p over all slices together, by Holm."""
 
     @property
     def worse(self) -> bool:
@@ -93,7 +96,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def slice_tests(slices: Mapping[str, Pair], tolerance: float, resamples: int, seed: int) -> list[SliceTest]:
-    """Where the challenger is worse than the champion by more than it may be; slices without users are left out.
+    """Where the challenger is worse than the champion by more than it may be, by slices of `LEAST_USERS` or more.
 
     The p value is that of a one-sided paired t test: Holm over many slices asks for p values far below 1 / B, and of means
     over users the bootstrap gives the same ones (Smucker, Allan and Carterette, A comparison of statistical significance
@@ -105,16 +108,16 @@ def slice_tests(slices: Mapping[str, Pair], tolerance: float, resamples: int, se
     """
     found = []
     for number, (name, (challenger, champion)) in enumerate(slices.items()):
-        if len(challenger):
+        if len(challenger) >= LEAST_USERS:
             gain = paired_gain((challenger, champion), 0.0, resamples, seed + number)
             p = _chance_of_less(challenger - (1 - tolerance) * champion)
-            found.append((name, float(challenger.mean()), float(champion.mean()), gain, p))
-    adjusted = holm(np.array([each[-1] for each in found]))
+            found.append((name, float(challenger.mean()), float(champion.mean()), gain, p, tolerance))
+    adjusted = holm(np.array([each[4] for each in found]))
     return [SliceTest(*each, float(p)) for each, p in zip(found, adjusted, strict=True)]
 
 
 def _chance_of_less(excess: np.ndarray) -> float:
-    """Of a mean so far below 0, where it is 0 in truth; 1 where one user or none tells of it."""
-    if len(excess) < 2 or not np.ptp(excess):
-        return 0.0 if len(excess) > 1 and excess[0] < 0 else 1.0
+    """Of a mean so far below 0, where it is 0 in truth."""
+    if not np.ptp(excess):
+        return 0.0 if excess[0] < 0 else 1.0
     return float(stats.ttest_1samp(excess, 0.0, alternative="less").pvalue)

@@ -43,7 +43,8 @@ JUDGING = (
         (RUN_ID, _key(C.CHECK, "string", "what was checked"), _key(C.OK, "boolean", "whether nothing was found"),
          _key(C.CHECKED, "bigint", "rows, users or items looked at; 0: there was nothing to look at"),
          _key(C.FOUND, "bigint", "those of them that leak"), Column(C.DETAIL, "string", "the same in words"),
-         _key(C.TRAIN_RUN, "string", "train run whose models were to be judged")),
+         _key(C.TRAIN_RUN, "string", "train run whose models were to be judged"),
+         _key(C.AUDITED_AT, "timestamp", "UTC")),
         keys=(C.RUN_ID, C.CHECK),
     ),
     Contract(

@@ -69,7 +69,7 @@ def _elsewhere(tracker: Tracker, target: CopyConfig) -> Iterator[Tracker]:
         yield tracker
         return
     try:
-        yield Tracker(TrackingConfig(uri=target.uri), target.name)
+        yield Tracker(TrackingConfig(uri=target.uri, experiment=target.experiment), target.name)
     finally:
         tracker.use()
 

@@ -30,12 +30,14 @@ class Decision:
 class Evidence:
     """What was measured of a challenger, and of the champion on the same users of the same test."""
 
-    value: float
-    """The challenger's metric."""
-    champion: float | None = None
-    """The champion's; None: nothing serves yet, or there is nobody to compare on."""
+    whole: float
+    """The challenger's metric, on all test users."""
     baseline: float | None = None
     """Plain popularity's."""
+    value: float | None = None
+    """The challenger's, on the users whom both are compared on; None: they are not compared."""
+    champion: float | None = None
+    """The champion's."""
     gain: Gain | None = None
     """The difference by users, with its certainty to lie above the minimum."""
     slices: Sequence[SliceTest] = ()
@@ -57,10 +59,12 @@ class Evidence:
 
 def judge(evidence: Evidence, config: PromoteConfig) -> Decision:
     """The metric decides; a guardrail that does not hold refuses, whatever the metric says. All reasons are given."""
-    better = decide(evidence.value, evidence.champion, evidence.baseline, config.minimum_gain)
-    against = [] if better.promoted else list(better.reasons)
+    decided = [decide(evidence.whole, None, evidence.baseline, config.minimum_gain)]
+    if evidence.value is not None and math.isfinite(evidence.whole):
+        decided.append(decide(evidence.value, evidence.champion, None, config.minimum_gain))
+    against = [reason for each in decided if not each.promoted for reason in each.reasons]
     against += _unsound(evidence) + _unsure(evidence, config) + _beyond_guardrails(evidence, config.guardrails)
-    return Decision(False, against) if against else better
+    return Decision(False, against) if against else decided[-1]
 
 
 def _unsound(evidence: Evidence) -> list[str]:
@@ -70,8 +74,8 @@ def _unsound(evidence: Evidence) -> list[str]:
         found.append(f"it was rolled back at {evidence.withdrawn:%Y-%m-%d %H:%M}: `lakerec rollback --to` brings it back")
     if evidence.unscored:
         found.append(f"its scores are no numbers for {evidence.unscored} of the test users")
-    if evidence.packaged is not None and abs(evidence.packaged - evidence.value) > SAME:
-        found.append(f"its registered package gives {evidence.packaged:.4f} where {evidence.value:.4f} was evaluated")
+    if evidence.packaged is not None and abs(evidence.packaged - evidence.whole) > SAME:
+        found.append(f"its registered package gives {evidence.packaged:.4f} where {evidence.whole:.4f} was evaluated")
     return [*found, *evidence.leaks]
 
 
@@ -88,7 +92,7 @@ def _unsure(evidence: Evidence, config: PromoteConfig) -> list[str]:
 def _beyond_guardrails(evidence: Evidence, limits: GuardrailConfig) -> list[str]:
     found = [
         f"slice {test.name} ({test.gain.n} users) falls from {test.champion:.4f} to {test.challenger:.4f}, more than "
-        f"{limits.slices:.0%} beyond chance (p {test.p_adjusted:.3f}, promote.guardrails.slices)"
+        f"{test.tolerance:.0%} beyond chance (p {test.p_adjusted:.3f}, promote.guardrails.slices)"
         for test in evidence.slices
         if test.worse
     ]

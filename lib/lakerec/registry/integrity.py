@@ -22,7 +22,7 @@ from lakerec.registry.tracking import Tracker
 
 MANIFEST, DIGEST = "manifest.json", "files_sha256"
 """File of the package that lists the others; tag of the version with that file's SHA-256."""
-REMEDY = "roll back to another version, or delete it from the registry and run `lakerec promote`"
+REMEDY = "roll back to another version, or delete it from the registry and run `lakerec promote --force`"
 CODE, SERVED = "code", "served_model.py"
 LOADER = "mlflow.pyfunc.loaders.code_model"
 """What loads a model of MLflow from code; all others read a pickle or import what MLmodel names."""

@@ -4,8 +4,8 @@
       └─ stage("train")            child run: params, metrics by step, dataset versions, artifacts
 
 A store kept in a sqlite file gets its artifacts beside that file, never in the working directory. Params are
-the config's, metrics are figures, datasets are table names with versions. The one artifact with rows of customers in it is
-the report, whose examples name a few users by their ids.
+the config's, metrics are figures, datasets are table names with versions. The report calls a few users by their number;
+people's histories and ids are in a model's package alone, where `promote.known_users` asks for that.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,10 @@ def audit(context: Context, inputs: Inputs, trained: Row, folder: Path) -> list[
     for number, check in enumerate(CHECKS):
         context.progress.update(f"leakage: {check.__name__}", number, len(CHECKS))
         findings.append(check(evidence))
+    now = datetime.now(UTC)
     rows = [
-        (context.run_id, each.check, each.ok, each.checked, each.found, each.detail, trained.run_id) for each in findings
+        (context.run_id, each.check, each.ok, each.checked, each.found, each.detail, trained.run_id, now)
+        for each in findings
     ]
     write_own(context, rows, Tables.LEAKAGE)
     if found := leaks(findings):
@@ -63,13 +66,17 @@ def audit(context: Context, inputs: Inputs, trained: Row, folder: Path) -> list[
     return findings
 
 
-def refusals(context: Context, evaluated: str) -> list[str]:
-    """Why nothing may be promoted by an evaluation: each leak that its audit found, or that it had none.
+def refusals(context: Context, evaluated: str, trained: str) -> list[str]:
+    """Why nothing may be promoted by an evaluation: each leak that the newest audit found, or that there was none.
+
+    An evaluation that failed since, by a leak, left its findings, and no run to judge by.
 
     Args:
-        evaluated: run_id of an evaluate run.
+        evaluated, trained: run_id of an evaluate run, and of the train run whose models it judged.
     """
-    rows = context.lake.read(Tables.LEAKAGE).where(F.col(C.RUN_ID) == evaluated).orderBy(C.CHECK).collect()
-    if not rows:
+    rows = context.lake.read(Tables.LEAKAGE).where(F.col(C.TRAIN_RUN) == trained).orderBy(C.AUDITED_AT, C.CHECK).collect()
+    if evaluated not in {row[C.RUN_ID] for row in rows}:
         return [f"no leakage audit of {evaluated}: run `lakerec evaluate --force` first"]
-    return [f"leak in {row[C.CHECK]}: {row[C.DETAIL]}" for row in rows if not row[C.OK]]
+    return [
+        f"leak in {row[C.CHECK]}: {row[C.DETAIL]}" for row in rows if not row[C.OK] and row[C.RUN_ID] == rows[-1][C.RUN_ID]
+    ]

@@ -79,7 +79,7 @@ def measure(context: Context, name: str, version: str, test: Present) -> Measure
     model, its_ids = registered(context.tracker, name, version)
     there, back = arrays.renumbering(test.ids, its_ids), arrays.renumbering(its_ids, test.ids)
     histories, hidden = test.holdout.histories.renumbered(there), np.flatnonzero(back < 0)
-    found, scores = lists(model, histories, config.evaluate.depth, len(its_ids), hidden)
+    found, scores = lists(model, histories, config.promote.k, len(its_ids), hidden)
     shown = np.where(found >= 0, back[found], -1)
     rest = (len(test.ids), config.promote.metric, config.promote.k)
     values = {

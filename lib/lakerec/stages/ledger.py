@@ -5,8 +5,8 @@
                   ▼ decide again, against what serves now
 
 A decision is written under its number, so that of two runs that decide at once one is recorded and the other sees it. The
-alias moves after that; a run that is killed in between leaves the old champion serving, and the next one finds the
-decision taken and moves the alias.
+alias moves after that; a run that is killed in between leaves the old champion serving, and the next one carries the
+decision out before it decides anything. An alias that somebody moved by hand is left where it is until the next decision.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lakerec.stages.base import Context
 from lakerec.stages.log import event
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row
+    from pyspark.sql import DataFrame, Row
 
 PROMOTE, ROLLBACK = "promote", "rollback"
 TRIES = 10
@@ -51,18 +51,27 @@ class Entry:
 
 def entries(context: Context, name: str) -> list[Row]:
     """The decisions about a registered name, oldest first."""
-    return _in_order(context.lake.read(Tables.PROMOTIONS).where(F.col("model_name") == name).collect())
+    return _in_order(_rows(context.lake).where(F.col("model_name") == name).collect())
+
+
+def _rows(lake: Lake) -> DataFrame:
+    """The ledger, with the columns that it has gained since it was made."""
+    rows = lake.read(Tables.PROMOTIONS)
+    gained = [column for column in CONTRACTS[Tables.PROMOTIONS].columns if column.name not in rows.columns]
+    return rows.withColumns({column.name: F.lit(None).cast(column.type) for column in gained})
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["number"] or 0, row["decided_at"]))
 
 
-def taken(known: list[Row], version: str, champion: str | None, evaluated: str) -> Row | None:
-    """The newest decision, where it is this very one: a run that was killed before the alias moved took it."""
+def unfinished(context: Context, known: list[Row]) -> Row | None:
+    """The newest decision, where the run that took it has not ended: it was killed, or is about to move the alias."""
     last = known[-1] if known else None
-    same = last is not None and (last["challenger"], last["champion"], last["evaluated"]) == (version, champion, evaluated)
-    return last if same else None
+    if last is None or last[C.RUN_ID] == context.run_id:
+        return None
+    ended = context.lake.read(Tables.RUNS).where(F.col(C.RUN_ID) == last[C.RUN_ID])
+    return last if ended.isEmpty() else None
 
 
 def record(context: Context, name: str, entry: Entry, known: list[Row]) -> bool:
@@ -80,11 +89,13 @@ def record(context: Context, name: str, entry: Entry, known: list[Row]) -> bool:
 def follow(context: Context, name: str) -> str:
     """Point the champion's alias at what the ledger chose last, whoever recorded it; gives that version.
 
+    There is one: a decision that chose a version was recorded before.
+
     Raises:
         PromotionError: other runs moved it at every try.
     """
     for _ in range(TRIES):
-        chosen = str(next(row["challenger"] for row in reversed(entries(context, name)) if row["promoted"]))
+        chosen = next(str(row["challenger"]) for row in reversed(entries(context, name)) if row["promoted"])
         if gate.alias_version(context.tracker, name, gate.CHAMPION) == chosen:
             return chosen
         gate.set_alias(context.tracker, name, gate.CHAMPION, chosen)
@@ -126,7 +137,7 @@ def withdrawn(known: list[Row], version: str) -> datetime | None:
 def read_by_served(lake: Lake) -> set[int]:
     """Versions of gold/item_vectors that the model that serves and the one before it learned from: a rollback reads them."""
     about: dict[str, list[Row]] = defaultdict(list)
-    for row in lake.read(Tables.PROMOTIONS).collect():
+    for row in _rows(lake).collect():
         about[row["model_name"]].append(row)
     runs = set()
     for rows in about.values():

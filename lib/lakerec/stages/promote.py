@@ -52,33 +52,34 @@ def run(context: Context, inputs: Inputs) -> Result:
 
 def _decided(context: Context, inputs: Inputs, offer: Offer) -> Result | None:
     """One decision, recorded; None where another run recorded one since it began."""
-    known = ledger.entries(context, offer.name)
-    champion = gate.alias_version(context.tracker, offer.name, gate.CHAMPION)
+    name, known = offer.name, ledger.entries(context, offer.name)
+    before = ledger.unfinished(context, known)
+    if before is not None and before["promoted"]:
+        ledger.follow(context, name)
+    champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
     model, why = offer.model(context, champion)
     version = _registered(context, inputs, offer, model)
-    gate.set_alias(context.tracker, offer.name, gate.CHALLENGER, version)
+    gate.set_alias(context.tracker, name, gate.CHALLENGER, version)
     value = offer.values[model]
-    if champion == version:
+    if before is not None and before["promoted"] and before["challenger"] == champion == version:
+        decision = gate.Decision(True, before[C.REASONS])  # a run that was killed took it
+    elif champion == version:
         decision = gate.Decision(True, ["it is the champion already"])
-    elif earlier := ledger.taken(known, version, champion, offer.evaluated.run_id):
-        decision, value = gate.Decision(earlier["promoted"], earlier[C.REASONS]), earlier["challenger_value"]
     else:
         evidence, notes = _evidence(context, inputs, offer, model, version, champion)
         evidence = replace(evidence, withdrawn=ledger.withdrawn(known, version))
         decision = gate.judge(evidence, context.config.promote)
         decision = replace(decision, reasons=[*why, *decision.reasons, *notes])
-        value = evidence.value
+        value = evidence.whole if evidence.value is None else evidence.value
         entry = ledger.Entry(
             ledger.PROMOTE, version, champion, decision, offer.evaluated.run_id, offer.trained.run_id,
             offer.trained.details.get(starting.ENCODER), value, evidence.champion,
         )  # fmt: skip
         _write_comparison(context, evidence)
-        if not ledger.record(context, offer.name, entry, known):
+        if not ledger.record(context, name, entry, known):
             return None
-    copied = {}
-    if decision.promoted:
-        champion = ledger.follow(context, offer.name)
-        copied = ledger.copied(context, offer.name, champion)
+        champion = ledger.follow(context, name) if decision.promoted else champion
+    copied = {} if champion is None else ledger.copied(context, name, champion)
     details = {
         "model": model, "version": version, "promoted": str(decision.promoted).lower(),
         "reasons": json.dumps(decision.reasons), "champion": str(champion), **copied,
@@ -89,45 +90,66 @@ def _decided(context: Context, inputs: Inputs, offer: Offer) -> Result | None:
 def _evidence(
     context: Context, inputs: Inputs, offer: Offer, model: str, version: str, champion: str | None
 ) -> tuple[gate.Evidence, list[str]]:
-    """What was measured of the challenger, and of the champion beside it; and what is to be known of the comparison.
-
-    A champion that learned from events that are test now, as by another cut, would be flattered by them: both are then
-    compared on the other users.
-    """
+    """What was measured of the challenger, and of the champion beside it; and what is to be known of the comparison."""
     config, test = context.config.promote, Present.of(EvaluationSet.read(context, inputs))
     baseline = None if model == Models.POPULAR else offer.values.get(Models.POPULAR)
     notes = ["plain popularity was not fitted: not compared with it"] if baseline is None and model != Models.POPULAR else []
     own = comparing.measure(context, offer.name, version, test)
     as_judged = config.table == "fp32"
     alone = gate.Evidence(
-        value=offer.values[model] if as_judged else own.value,
+        whole=offer.values[model] if as_judged else own.value,
         baseline=baseline,
         latency_ms=own.latency_ms,
         packaged=own.value if as_judged else None,
         unscored=own.unscored,
-        leaks=auditing.refusals(context, offer.evaluated.run_id),
+        leaks=auditing.refusals(context, offer.evaluated.run_id, offer.trained.run_id),
         drifted=_drifted(context, offer.trained),
     )
-    if champion is None or not gate.judge(alone, config).promoted:
+    if champion is None or own.unscored:
         return alone, notes
-    known, unknown = starting.known_test_users(
-        context, inputs, gate.tags_of(context.tracker, offer.name, champion).get(TRAIN_RUN)
-    )
-    if unknown:
-        notes.append(f"whether the champion learned from events that are test now is not known: {unknown}")
-    if known:
-        test = test.without(known)
-        others = "compared on the others" if len(test.users) else "nobody else is there to compare on"
-        notes.append(f"the champion learned from events of {len(known)} users that are test now: {others}")
-        if not len(test.users):
-            return alone, notes
-        own = comparing.measure(context, offer.name, version, test)
-        alone = replace(alone, value=own.value, packaged=None, baseline=None)
+    rest, told = _others(context, inputs, offer.name, champion, test)
+    notes += told
+    if not len(rest.users):
+        return alone, notes
+    own = own if rest is test else comparing.measure(context, offer.name, version, rest)
     try:
-        serving = comparing.measure(context, offer.name, champion, test)
+        serving = comparing.measure(context, offer.name, champion, rest)
     except IntegrityError as error:  # nor would it be read to serve
         return alone, [*notes, f"not compared with the champion: {error}"]
-    return _beside(context, alone, own, serving), notes
+    return _compared(context, alone, own, serving), notes
+
+
+def _others(context: Context, inputs: Inputs, name: str, champion: str, test: Present) -> tuple[Present, list[str]]:
+    """The test of the users whom both can be compared on, and what is to be known of it.
+
+    A champion that learned from events that are test now, as by another cut, would be flattered by them.
+    """
+    trained = gate.tags_of(context.tracker, name, champion).get(TRAIN_RUN)
+    known, unknown = starting.known_test_users(context, inputs, trained)
+    if unknown:
+        return test, [f"whether the champion learned from events that are test now is not known: {unknown}"]
+    if not known:
+        return test, []
+    rest = test.without(known)
+    others = "compared on the others" if len(rest.users) else "nobody else is there to compare on"
+    return rest, [f"the champion learned from events of {len(known)} users that are test now: {others}"]
+
+
+def _compared(
+    context: Context, alone: gate.Evidence, own: comparing.Measured, champion: comparing.Measured
+) -> gate.Evidence:
+    config, resamples, seed = context.config.promote, context.config.evaluate.bootstrap, context.config.seed
+    pairs = comparing.pairs(own, champion)
+    gain = paired_gain(pairs.pop(ALL), champion.value * config.minimum_gain, resamples, seed)
+    allowed = max(config.guardrails.slices, -config.minimum_gain)
+    return replace(
+        alone,
+        value=own.value,
+        champion=champion.value,
+        gain=gain,
+        slices=slice_tests(pairs, allowed, resamples, seed),
+        coverage=(own.coverage, champion.coverage),
+    )
 
 
 def _drifted(context: Context, trained: Row) -> list[str]:
@@ -139,24 +161,11 @@ def _drifted(context: Context, trained: Row) -> list[str]:
     return found
 
 
-def _beside(context: Context, alone: gate.Evidence, own: comparing.Measured, champion: comparing.Measured) -> gate.Evidence:
-    """The same with how it compares with the champion, user by user."""
-    config, resamples, seed = context.config.promote, context.config.evaluate.bootstrap, context.config.seed
-    pairs = comparing.pairs(own, champion)
-    gain = paired_gain(pairs.pop(ALL), champion.value * config.minimum_gain, resamples, seed)
-    allowed = max(config.guardrails.slices, -config.minimum_gain)
-    return replace(
-        alone,
-        champion=champion.value,
-        gain=gain,
-        slices=slice_tests(pairs, allowed, resamples, seed),
-        coverage=(own.coverage, champion.coverage),
-    )
-
-
 def _write_comparison(context: Context, evidence: gate.Evidence) -> None:
-    """eval/comparison: the whole and each slice."""
+    """eval/comparison: the whole and each slice; none where they were not compared."""
     if evidence.gain is None:
+        if context.lake.exists(Tables.COMPARISON):
+            write_own(context, [], Tables.COMPARISON)  # an earlier try of this run may have compared
         return
     config = context.config.promote
     whole = (ALL, evidence.value, evidence.champion, evidence.gain, None, None, None)

@@ -64,7 +64,10 @@ def _run(context: Context, to: str | None) -> Result:
         serving = gate.alias_version(context.tracker, name, gate.CHAMPION)
         if serving is None:
             raise InputError(f"no champion of {name} is registered: there is nothing to go back from")
-        version = _before(name, known, serving) if to is None else _asked(context, name, to, serving)
+        killed = ledger.unfinished(context, known)
+        if killed is not None and killed["action"] == ledger.ROLLBACK and to in (None, killed["challenger"]):
+            return _ended(context, name, str(killed["champion"]))
+        version = _before(context, name, known, serving) if to is None else _asked(context, name, to, serving)
         registered(context.tracker, name, version)  # a package that is gone or was altered is no way back
         tags = gate.tags_of(context.tracker, name, version)
         decision = gate.Decision(True, [f"rolled back from version {serving}"])
@@ -72,16 +75,21 @@ def _run(context: Context, to: str | None) -> Result:
             ledger.ROLLBACK, version, serving, decision, train_run=tags.get(TRAIN_RUN), encoder=tags.get(starting.ENCODER)
         )
         if ledger.record(context, name, entry, known):
-            now = ledger.follow(context, name)
-            return Result(1, 1, details={
-                "model_name": name, "champion": now, "before": serving, **ledger.copied(context, name, now),
-            })  # fmt: skip
+            return _ended(context, name, serving)
     raise PromotionError(f"{name}: other runs decided first at each of {ledger.TRIES} tries: roll back again")
 
 
-def _before(name: str, known: list[Row], serving: str) -> str:
-    """The version that served before this one."""
-    stack = [version for version in ledger.served_before(known) if version != serving]
+def _ended(context: Context, name: str, before: str) -> Result:
+    """Carry out what the ledger says; a rollback that was killed ends so too, when it is asked for again."""
+    now = ledger.follow(context, name)
+    details = {"model_name": name, "champion": now, "before": before, **ledger.copied(context, name, now)}
+    return Result(1, 1, details=details)
+
+
+def _before(context: Context, name: str, known: list[Row], serving: str) -> str:
+    """The version that served before this one, of those that are still there."""
+    there = set(gate.versions(context.tracker, name)) - {serving}
+    stack = [version for version in ledger.served_before(known) if version in there]
     if not stack:
         raise InputError(f"{name}: nothing served before version {serving}, by ops/promotions: --to names a version")
     return stack[-1]

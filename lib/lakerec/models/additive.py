@@ -154,11 +154,10 @@ def _attention(model: Attention, histories: Histories, met: Histories, items: np
     table, short = network.items(), histories.last(length)
     k, asked = items.shape[1], beside_reference(items, len(table))
     parts, at_once = [], max(1, CELLS_AT_ONCE // (asked.shape[1] * (length + 1)))
-    for start in range(0, len(short), at_once):
-        part = short.take(np.arange(start, min(start + at_once, len(short))))
+    for users, part in short.parts(at_once):
         after = torch.from_numpy(part.lengths[:, None] - np.arange(length + 1))
         history = network.history(torch.from_numpy(part.padded(length, len(table))), table)
-        wanted = looked_up(torch.from_numpy(asked[start : start + at_once].astype(np.int64)), table)
+        wanted = looked_up(torch.from_numpy(asked[users].astype(np.int64)), table)
         looks, says = network.pairs(history, wanted)
         looks = looks * network.fades(after).unsqueeze(-1)
         terms = network.divided(looks * says, looks.sum(dim=1, keepdim=True))[:, 1:]

@@ -179,12 +179,11 @@ class Attention:
         table = network.items()
         scores = np.zeros((len(histories), len(table)), dtype=np.float32)
         at_once = max(1, CELLS_AT_ONCE // max(1, len(table) * (length + 1)))
-        for start in range(0, len(histories), at_once):
-            part = histories.take(np.arange(start, min(start + at_once, len(histories))))
+        for users, part in histories.parts(at_once):
             after = np.minimum(part.lengths, length)[:, None] - np.arange(length + 1)
             history = network.history(torch.from_numpy(part.padded(length, len(table))), table)
             found = network(history, table, network.fades(torch.from_numpy(after)).unsqueeze(1))
-            scores[start : start + len(part)] = found.squeeze(1).numpy()
+            scores[users] = found.squeeze(1).numpy()
         return scores
 
     @property

@@ -192,10 +192,9 @@ class Behaviour:
         table = network.items()
         scores = np.zeros((len(histories), len(table)), dtype=np.float32)
         at_once = max(1, CELLS_AT_ONCE // max(1, len(table) * self.recipe.width))
-        for start in range(0, len(histories), at_once):
-            part = histories.take(np.arange(start, min(start + at_once, len(histories))))
+        for users, part in histories.parts(at_once):
             user, facts = self._users(part, table)
-            scores[start : start + len(part)] = network(user, facts, table, network.item_facts)[0].numpy()
+            scores[users] = network(user, facts, table, network.item_facts)[0].numpy()
         return scores
 
     @torch.inference_mode()
@@ -216,15 +215,14 @@ class Behaviour:
         mean = np.full(len(histories), float(network.mean))
         shift = torch.from_numpy(sums.shift(histories.offsets[:-1], histories.offsets[1:], mean))
         found = np.zeros((2, len(asked.items)), dtype=np.float32)
-        for start in range(0, len(histories), ROWS_AT_ONCE):
-            part = np.arange(start, min(start + ROWS_AT_ONCE, len(histories)))
-            events = slice(asked.offsets[part[0]], asked.offsets[part[-1] + 1])
-            rows = torch.from_numpy(asked.rows[events] - start)
+        for users, part in histories.parts(ROWS_AT_ONCE):
+            events = slice(asked.offsets[users.start], asked.offsets[users.stop])
+            rows = torch.from_numpy(asked.rows[events] - users.start)
             items = torch.from_numpy(asked.items[events].astype(np.int64))
-            user, facts = self._users(histories.take(part), table)
+            user, facts = self._users(part, table)
             told = network(user[rows], facts[rows], table[items].unsqueeze(1), network.item_facts[items].unsqueeze(1))
             logits, hidden = (each.squeeze(1) for each in told)
-            value = network.value(hidden, shift[part][rows], network.item_shifts[items])
+            value = network.value(hidden, shift[users][rows], network.item_shifts[items])
             found[0, events], found[1, events] = logits.numpy(), (value * network.scale + network.mean).numpy()
         return found[0], found[1]
 

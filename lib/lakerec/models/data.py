@@ -7,7 +7,7 @@ times   [total]   epoch seconds, UTC
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,6 +84,16 @@ class Histories:
         lengths = np.bincount(self.rows[kept], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Histories(offsets, self.items[kept], self.times[kept])
+
+    def parts(self, at_once: int) -> Iterator[tuple[slice, Histories]]:
+        """The same histories, at most `at_once` at a time: which, and those.
+
+        >>> [(part.start, own.items.tolist()) for part, own in Histories.from_lists([[4], [5, 6], [7]]).parts(2)]
+        [(0, [4, 5, 6]), (2, [7])]
+        """
+        for start in range(0, len(self), at_once):
+            part = slice(start, min(start + at_once, len(self)))
+            yield part, self.take(np.arange(part.start, part.stop))
 
     def last(self, length: int) -> Histories:
         """The newest `length` events of each history."""

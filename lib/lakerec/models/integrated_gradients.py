@@ -13,7 +13,6 @@ Captum: a unified and generic model interpretability library for PyTorch, 2020.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,7 @@ def of_sequence(model: Sequence, histories: Histories, items: np.ndarray, steps:
         table = network.table()
         centred = table - table.mean(dim=0)
     found = []
-    for rows, part in _parts(histories.last(length), k):
+    for rows, part in histories.last(length).parts(max(1, ROWS_AT_ONCE // k)):
         told = looked_up(torch.from_numpy(part.padded(length, len(table))), table).repeat_interleave(k, dim=0)
         seconds = torch.from_numpy(part.padded_times(length)).repeat_interleave(k, dim=0)
         ends = torch.from_numpy(np.maximum(part.lengths, 1) - 1).repeat_interleave(k)
@@ -100,8 +99,8 @@ def of_behaviour(model: Behaviour, histories: Histories, items: np.ndarray, step
         table = network.items()
     nobodys = torch.tensor(model.nobodys) if model.nobodys else torch.zeros(network.item_facts.shape[1])
     found = []
-    for rows, part in _parts(histories.last(length), k):
-        whole = histories.take(rows)
+    for rows, part in histories.last(length).parts(max(1, ROWS_AT_ONCE // k)):
+        whole = histories.take(np.arange(rows.start, rows.stop))
         recent = torch.from_numpy(newest(np.append(part.items, len(table)), part.offsets[:-1], part.offsets[1:], length))
         with torch.no_grad():
             weight, scale = network.event_weights(recent < len(table))
@@ -111,19 +110,11 @@ def of_behaviour(model: Behaviour, histories: Histories, items: np.ndarray, step
         inputs = told.sum(dim=1).repeat_interleave(k, dim=0), own, network.item_facts[asked]
         baselines = torch.zeros_like(inputs[0]), torch.zeros_like(own), nobodys.expand(len(asked), -1)
         slopes = _mean_gradients(logit, inputs, baselines, (table[asked],), steps)
-        by_event = told @ slopes[0].view(len(rows), k, -1).mT
+        by_event = told @ slopes[0].view(len(part), k, -1).mT
         oldest_first = by_event.flip(1)[_places(part, length).flip(1)]
         facts = [(each - base) * slope for each, base, slope in zip(inputs, baselines, slopes, strict=True)][1:]
-        found.append((oldest_first.numpy(), *(each.view(len(rows), k, -1).numpy() for each in facts)))
+        found.append((oldest_first.numpy(), *(each.view(len(part), k, -1).numpy() for each in facts)))
     return BehaviourAttributions(*(np.concatenate(each) for each in zip(*found, strict=True)))
-
-
-def _parts(histories: Histories, each: int) -> Iterator[tuple[np.ndarray, Histories]]:
-    """Some histories at a time, of which each asks for so many rows of the network: which, int [rows]."""
-    at_once = max(1, ROWS_AT_ONCE // each)
-    for start in range(0, len(histories), at_once):
-        rows = np.arange(start, min(start + at_once, len(histories)))
-        yield rows, histories.take(rows)
 
 
 def _places(histories: Histories, length: int) -> Tensor:

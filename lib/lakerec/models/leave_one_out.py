@@ -66,8 +66,7 @@ def centred_scores(model: Recommender, histories: Histories, items: np.ndarray, 
         return model.centred(histories, items)
     found = np.zeros(items.shape, dtype=np.float32)
     at_once = max(1, CELLS_AT_ONCE // num_items)
-    for start in range(0, len(histories), at_once):
-        part = slice(start, min(start + at_once, len(histories)))
-        scores = model.score(histories.take(np.arange(part.start, part.stop)))
-        found[part] = np.take_along_axis(scores, items[part], axis=1) - scores.mean(axis=1, keepdims=True)
+    for users, part in histories.parts(at_once):
+        scores = model.score(part)
+        found[users] = np.take_along_axis(scores, items[users], axis=1) - scores.mean(axis=1, keepdims=True)
     return found

@@ -46,12 +46,11 @@ def last_states(
         vectors: gives those of items, int64 [rows, T] → [rows, T, dims], zeros for padding.
     """
     length, device = network.max_length, network.position.device
-    for start in range(0, len(histories), at_once):
-        part = histories.take(np.arange(start, min(start + at_once, len(histories)))).last(length)
+    for users, part in histories.last(length).parts(at_once):
         ends = torch.from_numpy(np.maximum(part.lengths, 1) - 1).to(device)
         seconds = torch.from_numpy(part.padded_times(length)).to(device) if network.times else None
         hidden = network.hidden(vectors(torch.from_numpy(part.padded(length, pad)).to(device)), seconds)
-        yield slice(start, start + len(part)), hidden[torch.arange(len(part), device=device), ends]
+        yield users, hidden[torch.arange(len(part), device=device), ends]
 
 
 def centred_scores(

@@ -25,12 +25,11 @@ def recommend(
         hidden: dense items that nobody may be shown.
     """
     at_once = max(1, CELLS_AT_ONCE // num_items)
-    for start in range(0, len(histories), at_once):
-        part = histories.take(np.arange(start, min(start + at_once, len(histories))))
+    for users, part in histories.parts(at_once):
         scores = mask_seen(np.array(model.score(part)), part)
         if hidden is not None:
             scores[:, hidden] = -np.inf
-        yield (slice(start, start + len(part)), *top_k(scores, k))
+        yield (users, *top_k(scores, k))
 
 
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

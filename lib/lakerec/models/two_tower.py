@@ -182,9 +182,8 @@ class TwoTower:
         items = self.network.item(torch.arange(num_items)).T / self.recipe.temperature
         scores = np.zeros((len(histories), num_items), dtype=np.float32)
         at_once = max(1, CELLS_AT_ONCE // num_items)
-        for start in range(0, len(histories), at_once):
-            part = histories.take(np.arange(start, min(start + at_once, len(histories)))).last(self.recipe.max_length)
-            scores[start : start + len(part)] = (self.network.user(part) @ items).numpy()
+        for users, part in histories.last(self.recipe.max_length).parts(at_once):
+            scores[users] = (self.network.user(part) @ items).numpy()
         return scores
 
     @property

@@ -122,7 +122,6 @@ def _shorter(histories: Histories, gone: list[np.ndarray], num_items: int) -> Hi
 def _scores(model: Recommender, histories: Histories, items: np.ndarray, num_items: int) -> np.ndarray:
     """Standardised scores of one item of each history, float [n]."""
     found, at_once = np.zeros(len(histories)), max(1, CELLS_AT_ONCE // num_items)
-    for start in range(0, len(histories), at_once):
-        part = np.arange(start, min(start + at_once, len(histories)))
-        found[part] = standardise(model.score(histories.take(part)))[np.arange(len(part)), items[part]]
+    for users, part in histories.parts(at_once):
+        found[users] = standardise(model.score(part))[np.arange(len(part)), items[users]]
     return found

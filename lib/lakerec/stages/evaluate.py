@@ -155,9 +155,8 @@ def blocks(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The same, `ROWS_AT_ONCE` places at a time: the first user's index, items and scores [users, depth]."""
     at_once = max(1, ROWS_AT_ONCE // min(depth, num_items))
-    for start in range(0, len(histories), at_once):
-        part = np.arange(start, min(start + at_once, len(histories)))
-        yield start, *lists(model, histories.take(part), depth, num_items)
+    for users, part in histories.parts(at_once):
+        yield users.start, *lists(model, part, depth, num_items)
 
 
 def _judged(context: Context, test: EvaluationSet, name: str, model: Recommender) -> tuple[list[MetricRow], int]:

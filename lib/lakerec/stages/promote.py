@@ -28,7 +28,7 @@ from lakerec.models.compressed import compressed
 from lakerec.registry import gate
 from lakerec.registry.card import card
 from lakerec.registry.packaging import register
-from lakerec.stages import auditing, comparing, evaluate, ledger, packing, starting
+from lakerec.stages import auditing, comparing, drifting, evaluate, ledger, packing, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.comparing import Present
 from lakerec.stages.evaluate import TRAIN_RUN, EvaluationSet
@@ -154,7 +154,7 @@ def _compared(
 
 def _drifted(context: Context, trained: Row) -> list[str]:
     """Why `lakerec drift` said, since a model was fitted, to fit again."""
-    looked = last_run(context.lake, "drift")
+    looked = last_run(context.lake, drifting.NAME)
     if looked is None or looked.started_at < trained.started_at or looked.details["retrain"] != "true":
         return []
     found: list[str] = json.loads(looked.details["reasons"])

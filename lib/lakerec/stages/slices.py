@@ -103,10 +103,7 @@ def _unit_rows(items: sparse.csr_matrix) -> sparse.csr_matrix:
 def _category_names(categories: Categories, histories: Histories) -> np.ndarray:
     """Of each history, object [n]; None where there is none."""
     at_once = max(1, CELLS_AT_ONCE // max(1, len(categories.names)))
-    found = [
-        categories.of(histories.take(np.arange(start, min(start + at_once, len(histories)))))
-        for start in range(0, len(histories), at_once)
-    ]
+    found = [categories.of(part) for _, part in histories.parts(at_once)]
     names = np.array([*categories.names, None], dtype=object)
     return names[np.concatenate(found)]
 

@@ -8,7 +8,8 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "lakerec"
 LEVELS = {
-    "errors": 0, "columns": 0, "source": 0, "templates": 0, "language_config": 0, "training_config": 0, "config": 0,
+    "errors": 0, "columns": 0, "source": 0, "templates": 0, "language_config": 0, "training_config": 0,
+    "judging_config": 0, "config": 0,
     "loading": 0, "vectors": 0, "lake": 1, "ingest": 2, "clean": 2, "features": 2, "language": 2, "models": 2,
     "evaluation": 2, "training": 3, "registry": 3, "serving": 3, "reporting": 3, "stages": 4, "cli": 5,
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """A version goes to another registry with its tags, and is the same there to the byte."""
 
 import pytest
-from lakerec.config import CopyConfig
 from lakerec.errors import IntegrityError
+from lakerec.judging_config import CopyConfig
 from lakerec.registry.copying import COPIED_FROM, follow
 from lakerec.registry.gate import CHAMPION, alias_version, tags_of
 from lakerec.registry.loading import registered as loaded

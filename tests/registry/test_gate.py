@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from lakerec.config import GuardrailConfig, PromoteConfig
 from lakerec.evaluation.significance import paired_gain, slice_tests
+from lakerec.judging_config import GuardrailConfig, PromoteConfig
 from lakerec.registry.gate import Evidence, decide, judge
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from lakerec.columns import Tables
-from lakerec.config import OffPolicyConfig
 from lakerec.errors import ConfigError, InputError
+from lakerec.judging_config import OffPolicyConfig
 from lakerec.lake.contracts import CONTRACTS
 from lakerec.loading import load_config
 from lakerec.stages import pipeline

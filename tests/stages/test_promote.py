@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from lakerec.columns import Models
-from lakerec.config import PromoteConfig
 from lakerec.errors import IntegrityError
+from lakerec.judging_config import PromoteConfig
 from lakerec.models.data import Histories, Holdout
 from lakerec.stages import promote
 from lakerec.stages.comparing import Measured, Present

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
-from lakerec.config import CopyConfig, TrackingConfig
+from lakerec.config import TrackingConfig
+from lakerec.judging_config import CopyConfig
 from lakerec.registry.gate import CHAMPION, set_alias, version_with
 from lakerec.registry.integrity import DIGEST, checked
 from lakerec.registry.tracking import Tracker

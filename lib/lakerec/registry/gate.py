@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakerec.config import GuardrailConfig, PromoteConfig
 from lakerec.evaluation.significance import Gain, SliceTest
+from lakerec.judging_config import GuardrailConfig, PromoteConfig
 from lakerec.registry.tracking import Tracker
 
 CHAMPION, CHALLENGER = "champion", "challenger"

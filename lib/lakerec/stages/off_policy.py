@@ -26,10 +26,11 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
-from lakerec.config import Config, OffPolicyConfig
+from lakerec.config import Config
 from lakerec.errors import InputError
 from lakerec.evaluation.lists import MetricRow
 from lakerec.evaluation.off_policy import OFF_POLICY, Log, clipped, effective_size, off_policy_rows
+from lakerec.judging_config import OffPolicyConfig
 from lakerec.models.catalog import load
 from lakerec.models.data import Histories
 from lakerec.models.topk import recommend

@@ -18,10 +18,11 @@ from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Models, Splits, Tables
-from lakerec.config import EncoderConfig, PromoteConfig
 from lakerec.errors import EnvironmentProblem
 from lakerec.evaluation.lists import MetricRow
+from lakerec.judging_config import PromoteConfig
 from lakerec.language.files import files_of, fingerprint, resolve_model
+from lakerec.language_config import EncoderConfig
 from lakerec.models.data import TrainingData
 from lakerec.models.popular import Popular
 from lakerec.models.protocol import Recommender

@@ -45,7 +45,7 @@ def write(lake, table, *rows):
 
 @pytest.mark.spark
 def test_what_is_said_of_items_is_what_the_tables_say(lake):
-    """`b` has no row of its own, `x` is not in the index; the studio is an item too, and called by its title."""
+    """`b` has no row of its own, `x` is not in the index; the studio is an item too, called by its title; m.2 is a code."""
     write(
         lake, Tables.ITEMS, ("a", "Alien", None, ["Sci-Fi"], {"label": "Fox", "year": "1979"}),
         ("c", "Aliens", None, ["Sci-Fi", "Action"], {"label": "Fox", "year": "1986"}),
@@ -59,7 +59,7 @@ def test_what_is_said_of_items_is_what_the_tables_say(lake):
     assert [fact.clause("all") for fact in found.facts[0]] == [
         "all Sci-Fi", "same label (Fox)", "same year (1979)", "all made by Fox Studios",
     ]  # fmt: skip
-    assert [fact.clause("all") for fact in found.facts[2]][-2:] == ["all made by Fox Studios", "all made by m.2"]
+    assert [fact.clause("all") for fact in found.facts[2]][-2:] == ["all made by Fox Studios", "all made by the same"]
     assert found.facts[1] == found.facts[3] == ()
     said = Words(found, Crowd.of(Histories.from_lists([[0]]), 4, np.array([-1]), {})).reason(2, [(0, 0.8)], -1)
     assert said == "because of “Alien” (80 %): both Sci-Fi, same label (Fox)"

@@ -11,6 +11,7 @@ from lakerec.models import catalog
 from lakerec.models.blend import Blend
 from lakerec.models.data import DAY, Histories, TrainingData
 from lakerec.models.factors import Als
+from lakerec.models.popular import popularity
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence, Shape
 from lakerec.models.windows import windows
@@ -67,7 +68,7 @@ def fitted(name: str) -> Recommender:
     if name == Models.ALS:
         _, values, right = np.linalg.svd(known.histories.matrix(ITEMS).toarray(), full_matrices=False)
         factors = (right[:8].T * np.sqrt(values[:8]) / 4).astype(np.float32)
-        return Als(factors, 0.1, 10.0, catalog.recency_of(CONFIG))
+        return Als(factors, 0.1, 10.0, popularity(known.histories, ITEMS), catalog.recency_of(CONFIG))
     if name == Models.SEQUENCE:
         model, own = Sequence.fresh(SHAPE, known, seed=3), known.histories
         torch.manual_seed(3)

@@ -10,7 +10,7 @@ ITEMS, SIZE = 7, 3
 
 @pytest.fixture
 def model():
-    return Als(np.random.default_rng(1).normal(size=(ITEMS, SIZE)).astype(np.float32), regularization=0.2, alpha=4.0)
+    return Als(np.random.default_rng(1).normal(size=(ITEMS, SIZE)).astype(np.float32), 0.2, 4.0, np.arange(ITEMS))
 
 
 def test_a_history_is_folded_in_by_its_normal_equations(model, monkeypatch):
@@ -29,8 +29,8 @@ def test_a_history_is_folded_in_by_its_normal_equations(model, monkeypatch):
 def test_fewer_items_than_factors_and_items_never_met_are_no_trouble():
     factors = np.zeros((4, 8), dtype=np.float32)
     factors[:2, :2] = np.eye(2)
-    scores = Als(factors, 0.1, 1.0).score(Histories.from_lists([[0], [3], []]))
-    assert np.isfinite(scores).all() and scores[0].argmax() == 0 and not scores[1:].any()
+    scores = Als(factors, 0.1, 1.0, np.array([2, 3, 1, 0])).score(Histories.from_lists([[0], [3], []]))
+    assert np.isfinite(scores).all() and scores[0].argmax() == 0 and scores[1:].tolist() == [[2, 3, 1, 0]] * 2
 
 
 def test_it_is_fitted_elsewhere(model):

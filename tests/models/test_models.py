@@ -235,7 +235,7 @@ def test_models_of_pairs_follow_the_newest_items_of_a_history():
     """Items 0 1 2 go together, and items 3 4 5; the history turned from the first to the second."""
     histories = Histories.from_lists([[0, 1, 2]] * 20 + [[3, 4, 5]] * 20)
     asked = Histories.from_lists([[0, 1, 3]])
-    als = Als(np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=np.float32), 0.1, 10.0)
+    als = Als(np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=np.float32), 0.1, 10.0, np.ones(6))
     fitted = [UserCF(9), ItemCF(9), Ease(1.0)]
     for model in fitted:
         model.fit(TrainingData(histories, 6))
@@ -243,6 +243,23 @@ def test_models_of_pairs_follow_the_newest_items_of_a_history():
         whole, recent = (catalog.reweighed(model, TrainConfig(history_half_life=each)) for each in (0, 0.5))
         assert whole.score(asked)[0, 2] > whole.score(asked)[0, 4], model.name
         assert recent.score(asked)[0, 2] < recent.score(asked)[0, 4], model.name
+
+
+def saved_and_loaded(model, folder):
+    model.save(folder / model.name)
+    return catalog.load(folder / model.name)
+
+
+def test_a_history_that_tells_nothing_is_answered_by_what_is_popular(tmp_path):
+    """Nobody who met item 4 met another; item 5 was met by nobody. A saved model does the same."""
+    asked = Histories.from_lists([[], [4], [5], [0]])
+    for model in (UserCF(9), ItemCF(9), Ease(1.0)):
+        model.fit(TrainingData(HISTORIES, ITEMS))
+        for each in (model, saved_and_loaded(model, tmp_path)):
+            items = top_k(each.score(asked), ITEMS)[0].tolist()
+            nothing = [0, 2] if isinstance(each, UserCF) else [0, 1, 2]
+            assert all(items[row] == [0, 1, 2, 3, 4, 5] for row in nothing), each.name
+            assert items[3] != items[0], each.name
 
 
 def test_item_cf_and_ease_learn_from_decayed_interactions():

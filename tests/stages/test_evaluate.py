@@ -38,7 +38,7 @@ def held_out():
     slices = Slices({"first": np.arange(USERS) < 30}, {"side": halves}, {"tail": np.arange(ITEMS) >= 10})
     ids, users = np.arange(ITEMS).astype(str), np.arange(USERS).astype(str)
     met = mean_popularity(HISTORIES, catalogue)
-    return evaluate.EvaluationSet(ids, users, Holdout(HISTORIES, TARGETS), catalogue, slices, met)
+    return evaluate.EvaluationSet(ids, users, Holdout(HISTORIES, TARGETS), HISTORIES, CATEGORIES, slices, catalogue, met)
 
 
 @pytest.fixture

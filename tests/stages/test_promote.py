@@ -46,7 +46,7 @@ def judge(monkeypatch):
             return Measured({"all": np.array(values[version])[kept]}, 0.5, 1.0, 0)
 
         monkeypatch.setattr(promote.comparing, "measure", measure)
-        monkeypatch.setattr(promote, "EvaluationSet", SimpleNamespace(read=lambda *_: None))
+        monkeypatch.setattr(promote, "HeldOut", SimpleNamespace(read=lambda *_: None))
         monkeypatch.setattr(promote, "Present", SimpleNamespace(of=lambda _: TODAY))
         monkeypatch.setattr(promote.auditing, "refusals", lambda *_: [])
         monkeypatch.setattr(promote, "_drifted", lambda *_: [])

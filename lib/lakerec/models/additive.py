@@ -8,7 +8,8 @@
 
 All is less the same for the mean over the catalogue, so that a history's contributions add up to how far the item's score
 lies above its mean score; of two_tower and attention, to the part of it that the history's items have (the rest are what
-they know of a history's length, and the vector that stands for nobody).
+they know of a history's length, and the vector that stands for nobody). Where nothing of a history tells, and what is
+popular is the answer, nothing contributes.
 
 Source: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008, section 5.
 """

@@ -22,6 +22,7 @@ from scipy import sparse
 
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
+from lakerec.models.popular import POPULARITY, or_popular
 
 CELLS_AT_ONCE = 4_000_000
 """Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
@@ -47,12 +48,15 @@ class Als:
         regularization: λ; times the number of a user's items it is added to the diagonal of their equations.
         alpha: confidence that an interaction adds.
         recency: of the history that is asked about: r of what was met long ago is smaller.
+        popularity: how many users met each item, float32 [num_items]: the scores of a history without factors of its own.
     """
 
     name = "als"
 
-    def __init__(self, factors: np.ndarray, regularization: float, alpha: float, recency: Recency = EVENLY) -> None:
-        self.factors, self.recency = factors, recency
+    def __init__(
+        self, factors: np.ndarray, regularization: float, alpha: float, popularity: np.ndarray, recency: Recency = EVENLY
+    ) -> None:
+        self.factors, self.popularity, self.recency = factors, popularity, recency
         self.regularization, self.alpha = regularization, alpha
 
     def fit(self, data: TrainingData) -> None:
@@ -100,14 +104,14 @@ class Als:
 
     def score(self, histories: Histories) -> np.ndarray:
         users = self.fold_in(histories.by_recency(len(self.factors), self.recency))
-        return users.astype(np.float32) @ self.factors.T
+        return or_popular(users.astype(np.float32) @ self.factors.T, self.popularity)
 
     def save(self, folder: Path) -> None:
         settings = {"regularization": self.regularization, "alpha": self.alpha, "recency": asdict(self.recency)}
-        storage.save(folder, self.name, {"factors": self.factors}, **settings)
+        storage.save(folder, self.name, {"factors": self.factors, POPULARITY: self.popularity}, **settings)
 
     @classmethod
     def load(cls, folder: Path) -> Als:
-        settings = storage.settings(folder)
-        factors = storage.arrays(folder)["factors"]
-        return cls(factors, settings["regularization"], settings["alpha"], Recency(**settings["recency"]))
+        settings, arrays = storage.settings(folder), storage.arrays(folder)
+        recency = Recency(**settings["recency"])
+        return cls(arrays["factors"], settings["regularization"], settings["alpha"], arrays[POPULARITY], recency)

@@ -1,4 +1,7 @@
-"""Item-to-item models: a history's score for an item is the sum of the weights from the history's items to it."""
+"""Item-to-item models: a history's score for an item is the sum of the weights from the history's items to it.
+
+Of a history that none leads away from, the number of users who met the item.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from scipy.linalg import lapack
 from lakerec.errors import TrainingError
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
+from lakerec.models.popular import POPULARITY, or_popular, popularity
 
 COLUMNS_AT_ONCE = 1_000
 """Items whose neighbours are looked for together: memory holds their co-occurrences, not the whole catalogue's."""
@@ -34,8 +38,10 @@ class ItemCF:
         self.neighbours, self.half_life_days, self.recency = neighbours, half_life_days, recency
         self.weights = sparse.csr_matrix((0, 0), dtype=np.float32)
         """Sparse float32 [num_items, num_items], from the item met to the item scored."""
+        self.popularity = np.zeros(0, dtype=np.float32)
 
     def fit(self, data: TrainingData) -> None:
+        self.popularity = popularity(data.histories, data.num_items)
         met = data.histories.matrix(data.num_items, self.half_life_days).tocsc()
         norms = np.sqrt(np.asarray(met.power(2).sum(axis=0)).ravel())
         norms[norms == 0] = 1.0
@@ -59,10 +65,11 @@ class ItemCF:
 
     def score(self, histories: Histories) -> np.ndarray:
         scores = histories.by_recency(self.weights.shape[0], self.recency) @ self.weights
-        return np.asarray(scores.toarray(), dtype=np.float32)
+        return or_popular(np.asarray(scores.toarray(), dtype=np.float32), self.popularity)
 
     def save(self, folder: Path) -> None:
         arrays = {"data": self.weights.data, "indices": self.weights.indices, "indptr": self.weights.indptr}
+        arrays[POPULARITY] = self.popularity
         settings = {"neighbours": self.neighbours, "half_life_days": self.half_life_days, "recency": asdict(self.recency)}
         storage.save(folder, self.name, arrays, **settings)
 
@@ -72,6 +79,7 @@ class ItemCF:
         model = cls(settings["neighbours"], settings["half_life_days"], Recency(**settings["recency"]))
         size = len(arrays["indptr"]) - 1
         model.weights = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(size, size))
+        model.popularity = arrays[POPULARITY]
         return model
 
 
@@ -94,6 +102,7 @@ class Ease:
         self.regularization, self.half_life_days, self.recency = regularization, half_life_days, recency
         self.weights = np.zeros((0, 0), dtype=np.float32)
         """float32 [num_items, num_items], from the item met to the item scored."""
+        self.popularity = np.zeros(0, dtype=np.float32)
 
     def fit(self, data: TrainingData) -> None:
         """Work out the weights.
@@ -101,6 +110,7 @@ class Ease:
         Raises:
             TrainingError: X'X with this regularization is singular to the machine.
         """
+        self.popularity = popularity(data.histories, data.num_items)
         met = data.histories.matrix(data.num_items, self.half_life_days)
         gram = (met.T @ met).astype(np.float64).toarray(order="F")
         gram[np.diag_indices(data.num_items)] += self.regularization
@@ -115,15 +125,17 @@ class Ease:
         self.weights = (upper + upper.T) * scale.astype(np.float32)
 
     def score(self, histories: Histories) -> np.ndarray:
-        return np.asarray(histories.by_recency(len(self.weights), self.recency) @ self.weights, dtype=np.float32)
+        scores = histories.by_recency(len(self.weights), self.recency) @ self.weights
+        return or_popular(np.asarray(scores, dtype=np.float32), self.popularity)
 
     def save(self, folder: Path) -> None:
+        arrays = {"weights": self.weights, POPULARITY: self.popularity}
         settings = {"regularization": self.regularization, "half_life_days": self.half_life_days}
-        storage.save(folder, self.name, {"weights": self.weights}, **settings, recency=asdict(self.recency))
+        storage.save(folder, self.name, arrays, **settings, recency=asdict(self.recency))
 
     @classmethod
     def load(cls, folder: Path) -> Ease:
-        settings = storage.settings(folder)
+        settings, arrays = storage.settings(folder), storage.arrays(folder)
         model = cls(settings["regularization"], settings["half_life_days"], Recency(**settings["recency"]))
-        model.weights = storage.arrays(folder)["weights"]
+        model.weights, model.popularity = arrays["weights"], arrays[POPULARITY]
         return model

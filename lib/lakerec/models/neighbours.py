@@ -11,6 +11,7 @@ from scipy import sparse
 
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
+from lakerec.models.popular import or_popular
 from lakerec.models.topk import top_k
 
 CELLS_AT_ONCE = 8_000_000
@@ -25,7 +26,7 @@ class UserCF:
 
     The model is the training histories. A user who is among them is their own nearest neighbour, which adds only what they
     have met. Of a larger log than `users`, neighbours are looked for among those whose last event is newest: time and
-    memory do not grow beyond that.
+    memory do not grow beyond that. Who is like none of them gets the number of them who met the item.
 
     Sources: Resnick et al., GroupLens: an open architecture for collaborative filtering of netnews, CSCW 1994 (neighbours'
     weighted sum); Herlocker et al., An algorithmic framework for performing collaborative filtering, SIGIR 1999, section
@@ -58,7 +59,12 @@ class UserCF:
             shape = len(nearest), self.met.shape[0]
             near = sparse.csr_matrix((cosines.ravel(), nearest.ravel(), places), shape=shape)
             scores[part] = (near @ self.met).toarray()
-        return scores
+        return or_popular(scores, self.popularity)
+
+    @property
+    def popularity(self) -> np.ndarray:
+        """How many of the kept users met each item, float32 [num_items]."""
+        return np.asarray(self.met.sum(axis=0), dtype=np.float32).ravel()
 
     def nearest(self, histories: Histories) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Some histories at a time: which, their nearest training users and the cosines with them, [rows, neighbours]."""

@@ -1,4 +1,7 @@
-"""The two baselines that a recommender must beat: what is popular, and what is popular now."""
+"""The two baselines that a recommender must beat: what is popular, and what is popular now.
+
+Models of behaviour alone fall back to the first where a history tells them nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,32 @@ import numpy as np
 
 from lakerec.models import storage
 from lakerec.models.data import DAY, Histories, TrainingData
+
+POPULARITY = "popularity"
+"""The array by that name in the weights of a model that falls back."""
+
+
+def popularity(histories: Histories, num_items: int) -> np.ndarray:
+    """The number of users who met each item, float32 [num_items]."""
+    return _people(histories.rows, histories.items, num_items)
+
+
+def or_popular(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Scores, float32 [n, num_items], but `counts` in rows without any: of no history, or of items that tell nothing.
+
+    Such a list would name the items in the order of their index otherwise. Changes and gives the same array.
+
+    >>> or_popular(np.array([[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]]), np.array([1, 2, 4])).tolist()
+    [[0.0, 0.5, 0.0], [1.0, 2.0, 4.0]]
+    """
+    scores[~scores.any(axis=1)] = counts
+    return scores
+
+
+def _people(users: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
+    """How many users met each item, by their events."""
+    pairs = np.unique(users * num_items + items)
+    return np.bincount(pairs % num_items, minlength=num_items).astype(np.float32)
 
 
 class Popular:
@@ -28,8 +57,7 @@ class Popular:
         if self.days is not None and len(items):
             recent = histories.times > histories.times.max() - self.days * DAY
             users, items = users[recent], items[recent]
-        pairs = np.unique(users * data.num_items + items)
-        self.counts = np.bincount(pairs % data.num_items, minlength=data.num_items).astype(np.float32)
+        self.counts = _people(users, items, data.num_items)
 
     def score(self, histories: Histories) -> np.ndarray:
         return np.tile(self.counts, (len(histories), 1))

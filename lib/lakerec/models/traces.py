@@ -4,7 +4,8 @@
     recounted   numbers that are counts of events, beside those that given events make
 
 Not told by `learned`: content (learns nothing of items), mult_vae and a sequence model without texts (a softmax moves all
-items), blend (its members tell). Counts are kept by popular, recent_popular, user_cf, two_tower and behaviour.
+items), blend (its members tell). Counts are kept by popular and recent_popular, by those that fall back to what is popular
+(user_cf, item_cf, ease, als), by two_tower and behaviour.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from lakerec.columns import Models
 from lakerec.models.data import Histories, TrainingData
 from lakerec.models.moments import Moments
 from lakerec.models.neighbours import UserCF
-from lakerec.models.popular import Popular
+from lakerec.models.popular import POPULARITY, Popular, popularity
 from lakerec.models.towers import item_statistics
 
-COUNTED = (Models.POPULAR, Models.RECENT_POPULAR, Models.USER_CF, Models.TWO_TOWER, Models.BEHAVIOUR)
+COUNTED = (
+    Models.POPULAR, Models.RECENT_POPULAR, Models.USER_CF, Models.ITEM_CF, Models.EASE, Models.ALS, Models.TWO_TOWER,
+    Models.BEHAVIOUR,
+)  # fmt: skip
 """Models that keep counts of events."""
 
 
@@ -70,6 +74,8 @@ def recounted(
             people.fit(TrainingData(histories, num_items))
             stored, own = (np.bincount(each, minlength=num_items) for each in (arrays["indices"], people.met.indices))
             return stored, own
+        case Models.ITEM_CF | Models.EASE | Models.ALS:
+            return arrays[POPULARITY], popularity(histories, len(arrays[POPULARITY]))
         case Models.TWO_TOWER:
             return arrays["statistics"], item_statistics(histories, len(arrays["statistics"]))[0]
         case Models.BEHAVIOUR:

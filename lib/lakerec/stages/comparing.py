@@ -17,7 +17,7 @@ from lakerec.models.topk import recommend
 from lakerec.registry.loading import registered
 from lakerec.stages import arrays
 from lakerec.stages.base import Context
-from lakerec.stages.evaluate import EvaluationSet, lists
+from lakerec.stages.evaluate import HeldOut, lists
 
 TIMED, WARM = 20, 3
 """Lists of single users that are timed, and those made before."""
@@ -36,7 +36,7 @@ class Present:
     """Name → places of its users, int [m], and their targets in it."""
 
     @classmethod
-    def of(cls, test: EvaluationSet) -> Present:
+    def of(cls, test: HeldOut) -> Present:
         """With the slices of users, groups and items that evaluate reports."""
         targets, num_items = test.holdout.targets, len(test.ids)
         users = {ALL: np.ones(len(test.users), dtype=bool), **test.slices.of_users}

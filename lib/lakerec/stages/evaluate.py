@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -56,29 +56,44 @@ TRAIN_RUN = "train_run"
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
-    """Whom the models are judged on, and what is known of them and of the catalogue before."""
+class HeldOut:
+    """Whom models are judged on, and what was known before."""
 
     ids: np.ndarray
     """External ids of the items, object [num_items]."""
     users: np.ndarray
     """External ids of the users, object [n]."""
     holdout: Holdout
-    catalogue: Catalogue
+    known: Histories
+    """Every user's history before the test."""
+    categories: Categories
     slices: Slices
-    met: np.ndarray
-    """Mean popularity of what each user met, float64 [n]."""
 
     @classmethod
-    def read(cls, context: Context, inputs: Inputs) -> EvaluationSet:
+    def read(cls, context: Context, inputs: Inputs) -> Self:
         """Out of the lake."""
         ids = arrays.item_ids(context, inputs)
         users, holdout = arrays.holdout(context, inputs, Splits.TEST)
         known = arrays.known_until(context, inputs, Splits.VALID).histories
         categories = Categories.of_items(arrays.descriptions(context, inputs)[1])
-        catalogue = catalogue_of(known, arrays.item_vectors(context, inputs, len(ids)), categories)
         slices = slices_of(context, inputs, users, holdout, known, categories)
-        return cls(ids, users, holdout, catalogue, slices, mean_popularity(holdout.histories, catalogue))
+        return cls(ids, users, holdout, known, categories, slices)
+
+
+@dataclass(frozen=True)
+class EvaluationSet(HeldOut):
+    """The same with what metrics beyond accuracy need."""
+
+    catalogue: Catalogue
+    met: np.ndarray
+    """Mean popularity of what each user met, float64 [n]."""
+
+    @classmethod
+    def read(cls, context: Context, inputs: Inputs) -> Self:
+        """Out of the lake."""
+        own = HeldOut.read(context, inputs)
+        catalogue = catalogue_of(own.known, arrays.item_vectors(context, inputs, len(own.ids)), own.categories)
+        return cls(**vars(own), catalogue=catalogue, met=mean_popularity(own.holdout.histories, catalogue))
 
 
 def run(context: Context, inputs: Inputs) -> Result:

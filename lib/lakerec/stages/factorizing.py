@@ -12,6 +12,7 @@ from lakerec.columns import Columns as C
 from lakerec.lake.platform import slots
 from lakerec.models.data import TrainingData
 from lakerec.models.factors import Als
+from lakerec.models.popular import popularity
 from lakerec.training_config import AlsConfig
 from lakerec.vectors import block
 
@@ -38,7 +39,7 @@ def fit_als(
     table = fitted.itemFactors.toArrow()
     factors = np.zeros((data.num_items, config.factors), dtype=np.float32)
     factors[table["id"].to_numpy()] = block(table["features"])
-    return Als(factors, config.regularization, config.alpha)
+    return Als(factors, config.regularization, config.alpha, popularity(data.histories, data.num_items))
 
 
 def factorized(

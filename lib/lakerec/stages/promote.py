@@ -31,7 +31,7 @@ from lakerec.registry.packaging import register
 from lakerec.stages import auditing, comparing, drifting, evaluate, ledger, packing, starting
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
 from lakerec.stages.comparing import Present
-from lakerec.stages.evaluate import TRAIN_RUN, EvaluationSet
+from lakerec.stages.evaluate import TRAIN_RUN, HeldOut
 from lakerec.stages.offering import Offer
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _evidence(
     context: Context, inputs: Inputs, offer: Offer, model: str, version: str, champion: str | None
 ) -> tuple[gate.Evidence, list[str]]:
     """What was measured of the challenger, and of the champion beside it; and what is to be known of the comparison."""
-    config, test = context.config.promote, Present.of(EvaluationSet.read(context, inputs))
+    config, test = context.config.promote, Present.of(HeldOut.read(context, inputs))
     baseline = None if model == Models.POPULAR else offer.values.get(Models.POPULAR)
     notes = ["plain popularity was not fitted: not compared with it"] if baseline is None and model != Models.POPULAR else []
     own = comparing.measure(context, offer.name, version, test)

@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := build/peers
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Files in their order: the longest one, a single test, would come last, with the other worker idle for minutes.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-slow test-long test-cluster test-gpu lint bench doctor clean java
 
@@ -37,7 +38,7 @@ test: $(READY) ## tests that take minutes at most
 test-slow: $(READY) $(PEERS)/rectools/.ready ## the longer ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail in portions, by month and by day (hours), all kills, avro
+test-long: $(READY) ## Online Retail in portions (hours), orders of arrival, all kills, following, avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
 test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks

@@ -57,6 +57,7 @@ def test_each_arrival_is_read_once_and_whole_and_a_signal_ends_it(spark, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_goes_on_until_it_is_told_to_stop_and_ends_well(tmp_path):
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "1.csv").write_text(f"{HEADER}ann,x,{AT},5\n")

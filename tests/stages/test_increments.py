@@ -108,7 +108,8 @@ def run(spark, folder, protocol, full=False, items="") -> Context:
     return context
 
 
-@pytest.mark.parametrize(("seed", "protocol"), [(1, "leave_last_out"), pytest.param(2, "temporal", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("seed", "protocol"), [(1, "leave_last_out"), (2, "temporal")])
 def test_fault_13_whatever_the_order_of_arrival_the_tables_are_those_of_one_batch(spark, tmp_path, seed, protocol):
     parts = files(seed)
     for name in ("whole", "grown"):

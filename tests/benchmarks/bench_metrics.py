@@ -8,7 +8,6 @@ the largest resident set from the first list on, less what it was before, with t
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from pathlib import Path
 
@@ -20,16 +19,9 @@ from lakerec.evaluation.slices import by_popularity, gap_rows
 from lakerec.stages.evaluate import ROWS_AT_ONCE
 from lakerec.vectors import unit
 
-from tests.benchmarks.common import write
+from tests.benchmarks.common import mib, write
 
 USERS, ITEMS, DEPTH, WIDTH, K = 1_000_000, 100_000, 100, 384, 10
-
-
-def mib(name: str) -> float:
-    """A figure of this process's memory: VmRSS, what it holds now, or VmHWM, the most since it was last reset."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert found is not None
-    return int(found[1]) / 2**10
 
 
 def drawn(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

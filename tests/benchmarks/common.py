@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +25,13 @@ def seconds(work: Callable[[], Any], runs: int = 3) -> float:
         work()
         found.append(time.perf_counter() - start)
     return statistics.median(found)
+
+
+def mib(name: str, process: str = "self") -> float:
+    """A figure of a process's memory: VmRSS, what it holds now, or VmHWM, the most since it was last reset (Linux)."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) / 2**10
 
 
 def write(name: str, ours: float, peer: float | None, unit: str, packages: list[str], **more: Any) -> None:

@@ -50,6 +50,8 @@ def auc(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarr
 def accuracy(logits: np.ndarray, wanted: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """For each user the share of right answers, a logit above 0 being a yes, either kind counting for a half; as `auc`.
 
+    Source: Brodersen et al., The balanced accuracy and its posterior distribution, ICPR 2010.
+
     >>> accuracy(np.array([3.0, -1.0, -2.0, -1.0]), np.array([True, True, False, False]), np.array([0, 4]))
     array([0.75])
     """
@@ -113,10 +115,36 @@ def engagement_rows(
     return [*rows, MetricRow(model, ALL, Metrics.CALIBRATION, NO_LIST, *error, len(lengths))]
 
 
+def mae(foretold: np.ndarray, given: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """Mean absolute error of each user's values: Σ |foretold − given| / values, float64 [n].
+
+    Source: Herlocker et al., Evaluating collaborative filtering recommender systems, TOIS 2004.
+
+    Args:
+        foretold, given: float [total].
+        users: int [total], from 0: to whom each belongs.
+
+    >>> mae(np.array([4.0, 3.0, 5.0]), np.array([5.0, 3.0, 3.0]), np.array([0, 0, 1]))
+    array([0.5, 2. ])
+    """
+    return _mean_by(users, np.abs(foretold - given).astype(np.float64), int(users.max()) + 1)
+
+
+def mse(foretold: np.ndarray, given: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """Mean squared error of each user's values: Σ (foretold − given)² / values, float64 [n]; RMSE is the root of its mean.
+
+    Source and arguments: as `mae`.
+
+    >>> float(mse(np.array([4.0, 3.0, 5.0]), np.array([5.0, 3.0, 3.0]), np.array([0, 0, 1])).mean() ** 0.5)
+    1.5
+    """
+    return _mean_by(users, (foretold - given).astype(np.float64) ** 2, int(users.max()) + 1)
+
+
 def value_rows(
     model: str, foretold: np.ndarray, given: np.ndarray, users: np.ndarray, resamples: int, seed: int
 ) -> list[MetricRow]:
-    """Mean absolute and root mean squared error of values: a user's mean first, then that over users. None: no rows.
+    """Mean of `mae` over users, and the root of that of `mse`; no values, no rows.
 
     Args:
         foretold, given: float [total].
@@ -125,9 +153,10 @@ def value_rows(
     if not len(given):
         return []
     _, users = np.unique(users, return_inverse=True)
-    count, rows = int(users.max()) + 1, []
-    for metric, power, root in ((Metrics.MAE, 1, 1.0), (Metrics.RMSE, 2, 0.5)):
-        each = _mean_by(users, np.abs(foretold - given).astype(np.float64) ** power, count)
+    rows, count = [], int(users.max()) + 1
+    for metric, each, root in (
+        (Metrics.MAE, mae(foretold, given, users), 1.0), (Metrics.RMSE, mse(foretold, given, users), 0.5)
+    ):  # fmt: skip
         mean, low, high = (float(end) ** root for end in (each.mean(), *bootstrap_interval(each, resamples, seed)))
         rows.append(MetricRow(model, ALL, metric, NO_LIST, mean, low, high, count))
     return rows

@@ -3,6 +3,8 @@
 Each function takes `hits` (bool [n, depth]: whether rank r holds a target), `targets` (int [n]: targets of each user, at
 least 1) and k, and gives float64 [n]. What a user gets does not depend on who else is asked about, to the bit, so that users
 may come in any blocks. `tests/evaluation/test_independent.py` compares them with RecTools.
+
+Source, where none is named: Herlocker et al., Evaluating collaborative filtering recommender systems, TOIS 2004.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ def recall(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
 def f1(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
     """Harmonic mean of precision@k and recall@k: 2 · hits@k / (k + targets).
 
+    Source: van Rijsbergen, Information retrieval, 1979, chapter 7.
+
     >>> f1(np.array([[True, False, True]]), np.array([1]), 3)
     array([1.])
     """
@@ -43,6 +47,8 @@ def f1(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
 
 def hit_rate(hits: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
     """1 where any of the first k places holds a target.
+
+    Source: Deshpande and Karypis, Item-based top-N recommendation algorithms, TOIS 2004.
 
     >>> hit_rate(np.array([[False, True], [False, False]]), np.array([1, 1]), 2)
     array([1., 0.])

@@ -1,6 +1,5 @@
 """The audit on tiny tables: a leak planted in any of them is found, and an evaluation that finds one promotes nothing."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -200,9 +199,9 @@ def test_an_evaluation_that_finds_a_leak_fails_and_nothing_is_promoted(spark, tm
         assert context.lake.read(Tables.PROMOTIONS).isEmpty()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["leave_last_out", pytest.param("temporal", marks=pytest.mark.long)])
-def test_a_clean_shop_passes_and_its_findings_stand_in_the_run(spark, tmp_path, protocol):
+@pytest.mark.long
+@pytest.mark.parametrize("protocol", ["leave_last_out", "temporal"])
+def test_a_clean_shop_with_statistics_passes(spark, tmp_path, protocol):
     overrides = (
         f"split.protocol={protocol}",
         "train.models=[popular, ease, two_tower, behaviour]",
@@ -211,14 +210,7 @@ def test_a_clean_shop_passes_and_its_findings_stand_in_the_run(spark, tmp_path, 
     short = ("train.behaviour.epochs=1", "train.two_tower.epochs=1")
     with pipeline.opened(shop.config(tmp_path, *overrides, *short)) as context:
         pipeline.run(context, ["ingest", "clean", "featurize", "embed", "train", "evaluate"])
-        run = last_run(context.lake, "evaluate")
-        rows = context.lake.read(Tables.LEAKAGE).where(f"run_id = '{run.run_id}'").collect()
-        trained = last_run(context.lake, "train").run_id
-        assert auditing.refusals(context, run.run_id, trained) == []
-        assert auditing.refusals(context, "older", trained)[0].startswith("no leakage audit of older")
-    told = json.loads(run.details["leakage"])
-    assert all(row.ok for row in rows) and {row.check: row.checked for row in rows} == {
-        each["check"]: each["checked"] for each in told
-    }
+        rows = context.lake.read(Tables.LEAKAGE).collect()
+    assert len(rows) == len(auditing.CHECKS) and all(row.ok for row in rows)
     nothing = {row.check for row in rows if not row.checked}
     assert nothing <= {leakage.ADAPTATION, leakage.VOCABULARY}

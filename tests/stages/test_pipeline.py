@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from lakerec.columns import Metrics, Models, Tables
 from lakerec.errors import EmptyDataError, InputError
+from lakerec.evaluation import leakage
 from lakerec.models.catalog import CHOSEN
 from lakerec.models.compressed import PRECISIONS
-from lakerec.stages import offering, pipeline, planning
+from lakerec.stages import auditing, offering, pipeline, planning
 from lakerec.stages.base import last_run, standing
 from lakerec.stages.train import VALIDATION_CELLS, Job, validation_users
 from lakerec.stages.user_figures import figures
@@ -135,6 +136,17 @@ def test_figures_of_users_out_of_spark_are_those_of_the_driver(whole):
             own = rows.loc[rows["model"] == row.model, f"{row.metric}_at_10"]
             assert (len(own), own.mean()) == (row.n, pytest.approx(row.value, abs=1e-12)), (row.model, row.metric)
     assert (rows["recall_at_5"] <= rows["recall_at_10"]).all() and rows["recall_at_5"].sum() > 0
+
+
+def test_the_audit_of_a_clean_shop_passes_and_its_findings_stand_in_the_run(whole):
+    _, context, _ = whole
+    run, trained = last_run(context.lake, "evaluate"), last_run(context.lake, "train").run_id
+    found = context.lake.read(Tables.LEAKAGE).where(f"run_id = '{run.run_id}'").collect()
+    told = {each["check"]: each["checked"] for each in json.loads(run.details["leakage"])}
+    assert all(row.ok for row in found) and {row.check: row.checked for row in found} == told
+    assert {check for check, checked in told.items() if not checked} <= {leakage.ADAPTATION, leakage.VOCABULARY}
+    assert auditing.refusals(context, run.run_id, trained) == []
+    assert auditing.refusals(context, "older", trained)[0].startswith("no leakage audit of older")
 
 
 def test_the_behaviour_model_is_judged_by_single_events_too(whole):

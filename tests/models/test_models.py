@@ -16,6 +16,7 @@ from lakerec.models.factors import Als
 from lakerec.models.linear import Ease, ItemCF
 from lakerec.models.neighbours import UserCF
 from lakerec.models.network import span
+from lakerec.models.newcomers import extended
 from lakerec.models.popular import Popular
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.models.sequence import Sequence, Shape
@@ -260,6 +261,18 @@ def test_a_history_that_tells_nothing_is_answered_by_what_is_popular(tmp_path):
             nothing = [0, 2] if isinstance(each, UserCF) else [0, 1, 2]
             assert all(items[row] == [0, 1, 2, 3, 4, 5] for row in nothing), each.name
             assert items[3] != items[0], each.name
+
+
+def test_in_a_blend_a_model_that_a_history_tells_nothing_is_silent():
+    """The other member is heard alone, with new items and without."""
+    ease, recent = Ease(1.0), Popular(days=2)
+    for model in (ease, recent):
+        model.fit(TrainingData(HISTORIES, ITEMS))
+    blend, alone = Blend([ease, recent], {Models.EASE: 1.0, Models.RECENT_POPULAR: 0.1}), Histories.from_lists([[]])
+    assert blend.score(alone)[0].tolist() == pytest.approx((0.1 * standardise(recent.score(alone)))[0].tolist())
+    wider = [extended(model, np.zeros((2, 3), np.float32), ITEMS) for model in (ease, recent, blend)]
+    assert wider[0].score(alone)[0].tolist() == [3, 2, 1, 1, 1, 0, 0, 0]
+    assert wider[2].score(alone)[0].tolist() == pytest.approx((0.1 * standardise(wider[1].score(alone)))[0].tolist())
 
 
 def test_item_cf_and_ease_learn_from_decayed_interactions():

@@ -27,7 +27,7 @@ from lakerec.models.compressed import CompressedSequence
 from lakerec.models.data import Histories
 from lakerec.models.leave_one_out import LATEST, LATEST_IN_ORDER, leave_one_out
 from lakerec.models.newcomers import Unmet
-from lakerec.models.popular import Popular
+from lakerec.models.popular import Popular, by_history
 from lakerec.models.protocol import Recommender
 from lakerec.models.sequence import Sequence
 
@@ -113,7 +113,7 @@ def _blended(
 def _spread(member: Recommender, histories: Histories) -> np.ndarray:
     """Standard deviation over the catalogue, float32 [n, 1]; of the behaviour model, which takes long, over a part of it."""
     if not isinstance(member, Behaviour):
-        return member.score(histories).std(axis=1, keepdims=True)
+        return by_history(member, histories).std(axis=1, keepdims=True)
     nothing = np.zeros((len(histories), 0), dtype=np.int32)
     some = beside_reference(nothing, len(member.network.item_facts))
     asked = Histories(np.arange(len(some) + 1) * some.shape[1], some.ravel(), np.zeros(some.size, dtype=np.int64))

@@ -17,6 +17,7 @@ from lakerec.columns import Models
 from lakerec.models import slices, storage
 from lakerec.models.cold import ColdItems
 from lakerec.models.data import Histories, Holdout, TrainingData
+from lakerec.models.popular import by_history
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, user_ndcg
 from lakerec.models.slices import Division
@@ -184,7 +185,7 @@ class Blend:
         raise TypeError("a blend is made of fitted members and of weights from fit_weights")
 
     def score(self, histories: Histories) -> np.ndarray:
-        scores = {member.name: standardise(member.score(histories)) for member in self.members}
+        scores = {member.name: standardise(by_history(member, histories)) for member in self.members}
         whole = blended(scores, self.weights, self.own, histories)
         return whole if self.cold is None else self.cold.lifted(whole, scores.get(Models.CONTENT))
 

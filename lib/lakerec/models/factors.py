@@ -22,7 +22,7 @@ from scipy import sparse
 
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
-from lakerec.models.popular import POPULARITY, or_popular
+from lakerec.models.popular import POPULARITY, FallsBack
 
 CELLS_AT_ONCE = 4_000_000
 """Numbers of the vectors, and of the equations, that are worked on together: 32 MB each."""
@@ -40,7 +40,7 @@ class Equations:
     """What each item that was met adds to YᵀC p, float64 [r, m, f], in the order of the row; zeros behind its end."""
 
 
-class Als:
+class Als(FallsBack):
     """Scores by factors that alternating least squares fitted.
 
     Args:
@@ -102,9 +102,9 @@ class Als:
             yield rows
             start += len(rows)
 
-    def score(self, histories: Histories) -> np.ndarray:
+    def told(self, histories: Histories) -> np.ndarray:
         users = self.fold_in(histories.by_recency(len(self.factors), self.recency))
-        return or_popular(users.astype(np.float32) @ self.factors.T, self.popularity)
+        return np.asarray(users.astype(np.float32) @ self.factors.T)
 
     def save(self, folder: Path) -> None:
         settings = {"regularization": self.regularization, "alpha": self.alpha, "recency": asdict(self.recency)}

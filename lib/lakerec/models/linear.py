@@ -15,13 +15,13 @@ from scipy.linalg import lapack
 from lakerec.errors import TrainingError
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
-from lakerec.models.popular import POPULARITY, or_popular, popularity
+from lakerec.models.popular import POPULARITY, FallsBack, popularity
 
 COLUMNS_AT_ONCE = 1_000
 """Items whose neighbours are looked for together: memory holds their co-occurrences, not the whole catalogue's."""
 
 
-class ItemCF:
+class ItemCF(FallsBack):
     """Cosine between items over the users who met them, each item keeping its nearest neighbours.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001, section 3.1.1.
@@ -63,9 +63,9 @@ class ItemCF:
         entries = (cosine[kept], (together.row[kept], together.col[kept]))
         return sparse.csc_matrix(entries, shape=together.shape)
 
-    def score(self, histories: Histories) -> np.ndarray:
+    def told(self, histories: Histories) -> np.ndarray:
         scores = histories.by_recency(self.weights.shape[0], self.recency) @ self.weights
-        return or_popular(np.asarray(scores.toarray(), dtype=np.float32), self.popularity)
+        return np.asarray(scores.toarray(), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         arrays = {"data": self.weights.data, "indices": self.weights.indices, "indptr": self.weights.indptr}
@@ -83,7 +83,7 @@ class ItemCF:
         return model
 
 
-class Ease:
+class Ease(FallsBack):
     """Linear autoencoder with a zero diagonal, in closed form: B = I - P / diag(P), P = (X'X + regularization · I)^-1.
 
     Time grows with items³ and memory with items²: `train.dense_items` bounds the catalogue it is fitted on.
@@ -124,9 +124,8 @@ class Ease:
         upper = np.triu(inverse, 1).astype(np.float32)
         self.weights = (upper + upper.T) * scale.astype(np.float32)
 
-    def score(self, histories: Histories) -> np.ndarray:
-        scores = histories.by_recency(len(self.weights), self.recency) @ self.weights
-        return or_popular(np.asarray(scores, dtype=np.float32), self.popularity)
+    def told(self, histories: Histories) -> np.ndarray:
+        return np.asarray(histories.by_recency(len(self.weights), self.recency) @ self.weights, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         arrays = {"weights": self.weights, POPULARITY: self.popularity}

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from lakerec.models import storage
 from lakerec.models.data import EVENLY, Histories, Recency, TrainingData
-from lakerec.models.popular import or_popular
+from lakerec.models.popular import FallsBack
 from lakerec.models.topk import top_k
 
 CELLS_AT_ONCE = 8_000_000
@@ -19,7 +19,7 @@ CELLS_AT_ONCE = 8_000_000
 LEAST_NORM = 1e-12
 
 
-class UserCF:
+class UserCF(FallsBack):
     """An item's score is the sum of the cosines of the nearest training users who met it.
 
         cosine of two users = items that both met / √(items of one · items of the other)
@@ -42,29 +42,28 @@ class UserCF:
 
     def __init__(self, neighbours: int = 50, users: int = 50_000, recency: Recency = EVENLY) -> None:
         self.neighbours, self.users, self.recency = neighbours, users, recency
-        self.met = sparse.csr_matrix((0, 0), dtype=np.float32)
+        self._keep(sparse.csr_matrix((0, 0), dtype=np.float32))
+
+    def _keep(self, met: sparse.csr_matrix) -> None:
+        self.met = met
         """Binary float32 [kept users, num_items]."""
+        self.popularity = np.asarray(met.sum(axis=0), dtype=np.float32).ravel()
 
     def fit(self, data: TrainingData) -> None:
         histories = data.histories
         some = np.flatnonzero(histories.lengths)
         last = histories.times[histories.offsets[1:][some] - 1]
         kept = np.sort(some[np.argsort(-last, kind="stable")[: self.users]])
-        self.met = histories.take(kept).matrix(data.num_items)
+        self._keep(histories.take(kept).matrix(data.num_items))
 
-    def score(self, histories: Histories) -> np.ndarray:
+    def told(self, histories: Histories) -> np.ndarray:
         scores = np.zeros((len(histories), self.met.shape[1]), dtype=np.float32)
         for part, nearest, cosines in self.nearest(histories):
             places = np.arange(len(nearest) + 1) * nearest.shape[1]
             shape = len(nearest), self.met.shape[0]
             near = sparse.csr_matrix((cosines.ravel(), nearest.ravel(), places), shape=shape)
             scores[part] = (near @ self.met).toarray()
-        return or_popular(scores, self.popularity)
-
-    @property
-    def popularity(self) -> np.ndarray:
-        """How many of the kept users met each item, float32 [num_items]."""
-        return np.asarray(self.met.sum(axis=0), dtype=np.float32).ravel()
+        return scores
 
     def nearest(self, histories: Histories) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Some histories at a time: which, their nearest training users and the cosines with them, [rows, neighbours]."""
@@ -87,7 +86,7 @@ class UserCF:
         model = cls(settings["neighbours"], settings["users"], Recency(**settings["recency"]))
         indices, indptr = arrays["indices"], arrays["indptr"]
         ones = np.ones(len(indices), dtype=np.float32)
-        model.met = sparse.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, settings["num_items"]))
+        model._keep(sparse.csr_matrix((ones, indices, indptr), shape=(len(indptr) - 1, settings["num_items"])))
         return model
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from lakerec.columns import Models
 from lakerec.models.blend import Blend
 from lakerec.models.data import Histories, TrainingData
+from lakerec.models.popular import FallsBack, as_scored, by_history
 from lakerec.models.protocol import Recommender
 
 LOWEST = (Models.MULT_VAE, Models.TWO_TOWER, Models.SEQUENCE, Models.ATTENTION, Models.BEHAVIOUR)
@@ -58,7 +59,7 @@ def _blend(blend: Blend, vectors: np.ndarray, num_items: int) -> Blend:
     return Blend(members, blend.weights, own, cold)
 
 
-class Unmet:
+class Unmet(FallsBack):
     """A model beside items that it knows nothing of; events of theirs are passed over.
 
     Args:
@@ -73,8 +74,15 @@ class Unmet:
         """Not here: it is made of a fitted model."""
         raise TypeError("a model with new items is made of a fitted one: newcomers.extended")
 
-    def score(self, histories: Histories) -> np.ndarray:
-        known = self.model.score(histories.only(np.arange(self.num_items), self.num_items + self.more))
+    def told(self, histories: Histories) -> np.ndarray:
+        known = histories.only(np.arange(self.num_items), self.num_items + self.more)
+        return self._beside_new(by_history(self.model, known))
+
+    def instead(self, told: np.ndarray) -> np.ndarray:
+        return self._beside_new(as_scored(self.model, told[:, : self.num_items]))
+
+    def _beside_new(self, known: np.ndarray) -> np.ndarray:
+        """Scores of the items that the model knows, with those of the others behind them."""
         nothing = np.zeros((len(known), 1), dtype=np.float32)
         own = known.min(axis=1, keepdims=True) if self.name in LOWEST else nothing
         return np.concatenate([known, np.repeat(own, self.more, axis=1)], axis=1)

@@ -1,16 +1,19 @@
 """The two baselines that a recommender must beat: what is popular, and what is popular now.
 
-Models of behaviour alone fall back to the first where a history tells them nothing.
+Models of behaviour alone fall back to the first where a history tells them nothing; in a blend they are silent there, since
+its other members may know better.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 
 from lakerec.models import storage
 from lakerec.models.data import DAY, Histories, TrainingData
+from lakerec.models.protocol import Recommender
 
 POPULARITY = "popularity"
 """The array by that name in the weights of a model that falls back."""
@@ -19,6 +22,35 @@ POPULARITY = "popularity"
 def popularity(histories: Histories, num_items: int) -> np.ndarray:
     """The number of users who met each item, float32 [num_items]."""
     return _people(histories.rows, histories.items, num_items)
+
+
+class FallsBack(ABC):
+    """A model of behaviour alone: what is popular is its answer where a history tells it nothing."""
+
+    popularity: np.ndarray
+    """How many users met each item, float32 [num_items]."""
+
+    @abstractmethod
+    def told(self, histories: Histories) -> np.ndarray:
+        """Scores by the history, float32 [n, num_items]; zeros throughout where it tells nothing."""
+
+    def instead(self, told: np.ndarray) -> np.ndarray:
+        """What `score` makes of them; may change the same array."""
+        return or_popular(told, self.popularity)
+
+    def score(self, histories: Histories) -> np.ndarray:
+        """See `lakerec.models.protocol.Recommender`."""
+        return self.instead(self.told(histories))
+
+
+def by_history(model: Recommender, histories: Histories) -> np.ndarray:
+    """Scores of a member of a blend: a model that falls back has zeros where the history tells nothing."""
+    return model.told(histories) if isinstance(model, FallsBack) else model.score(histories)
+
+
+def as_scored(model: Recommender, told: np.ndarray) -> np.ndarray:
+    """`score`'s scores, of what `by_history` gave; may change the same array."""
+    return model.instead(told) if isinstance(model, FallsBack) else told
 
 
 def or_popular(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ from lakerec.models.blend import standardise
 from lakerec.models.catalog import AT_SCORING, CHOSEN, build, load, others, reweighed, seeded, shape_of, small_shape_of
 from lakerec.models.data import Holdout, TrainingData
 from lakerec.models.descent import watched
+from lakerec.models.popular import as_scored, by_history
 from lakerec.models.protocol import Recommender
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays, blending, starting
@@ -276,9 +277,9 @@ class Job:
 
     def _judge(self, name: str, model: Recommender) -> bool:
         """Keep what validation says of the model, unless another one of the name did better; gives whether it is kept."""
-        scores = model.score(self.holdout.histories)
+        scores = by_history(model, self.holdout.histories)
         standardised = standardise(scores)
-        value = mean_ndcg(mask_seen(scores, self.holdout.histories), self.holdout.targets, VALIDATION_K)
+        value = mean_ndcg(mask_seen(as_scored(model, scores), self.holdout.histories), self.holdout.targets, VALIDATION_K)
         if value <= self.values.get(name, -1.0):
             return False
         self.values[name] = value

@@ -186,7 +186,8 @@ def test_a_shop_that_stays_as_it_is_is_left_alone_and_one_that_changes_is_fitted
     calm = drifting.drift(config)
     assert (calm["retrain"], calm["model"]) == (False, "lakerec-shop/1")
     assert calm["reasons"] == [
-        "0 events have come since the last training: nothing is decided below 100 (drift.minimum_events)"
+        "0 events have come since the last training, whether its model serves or not: "
+        "nothing is decided below 100 (drift.minimum_events)"
     ]
     assert "compares the last quarter of its time" in calm["compared"]
     lines = [f"c{number % 40},{'p3' if number % 2 else f'n{number % 5}'},2024-02-01 10:{number % 60:02d}:00,1"

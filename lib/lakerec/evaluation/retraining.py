@@ -64,7 +64,9 @@ def decide(figures: Sequence[Figure], new_events: int, minimum_events: int, metr
     """
     if new_events < minimum_events:
         least = f"nothing is decided below {minimum_events:,} (drift.minimum_events)"
-        return Decision(False, [f"{new_events:,} events have come since the last training: {least}"])
+        return Decision(
+            False, [f"{new_events:,} events have come since the last training, whether its model serves or not: {least}"]
+        )
     reasons = [figure.reason for figure in figures if figure.drifted and figure.reason]
     told = (figure for figure in figures if figure.kind == METRIC and figure.limit is not None)
     days = sorted(told, key=lambda figure: figure.name)[-metric_days:]

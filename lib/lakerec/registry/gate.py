@@ -127,9 +127,8 @@ def decide(challenger: float, champion: float | None, baseline: float | None, mi
         return Decision(True, [f"{challenger:.4f}; no champion to compare with"])
     needed = champion * (1 + minimum_gain)
     if challenger <= needed:
-        return Decision(
-            False, [f"{challenger:.4f} is not above {needed:.4f} (champion {champion:.4f}, gain {minimum_gain:.1%})"]
-        )
+        more = f" {champion:.4f} and promote.minimum_gain, {minimum_gain:.1%} of it" if minimum_gain else ""
+        return Decision(False, [f"{challenger:.4f} is not above {needed:.4f}, the champion's{more}"])
     if challenger <= champion:
         return Decision(True, [f"{challenger:.4f} is no more below the champion's {champion:.4f} than {-minimum_gain:.1%}"])
     return Decision(True, [f"{challenger:.4f} beats the champion's {champion:.4f}"])

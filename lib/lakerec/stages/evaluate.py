@@ -42,7 +42,7 @@ from lakerec.models.slices import Categories
 from lakerec.models.topk import recommend
 from lakerec.stages import arrays, auditing, engagement, off_policy
 from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
-from lakerec.stages.slices import Slices, catalogue_of, mean_popularity, slices_of
+from lakerec.stages.slices import Slices, catalogue_of, declared_groups, mean_popularity, slices_of
 from lakerec.stages.train import SEEDS
 from lakerec.stages.values import rated_tables
 
@@ -99,6 +99,7 @@ class EvaluationSet(HeldOut):
 def run(context: Context, inputs: Inputs) -> Result:
     trained = _train_run(context, inputs)
     fitted = _fitted(trained)
+    declared_groups(context, inputs)  # what is refused is refused before anything is written
     _remove_unfinished(context)
     findings = auditing.audit(context, inputs, trained, fitted[0].parent)
     test = EvaluationSet.read(context, inputs)

@@ -67,7 +67,7 @@ def slices_of(
     histories, num_items = holdout.histories, categories.items.shape[0]
     firsts = np.append(histories.times, 0)[histories.offsets[:-1]]
     cold = np.isin(np.arange(num_items), cold_items(known, num_items))
-    named = dict(_told_groups(context, inputs)) | dict(_declared_groups(context, inputs))
+    named = dict(_told_groups(context, inputs)) | declared_groups(context, inputs)
     groups = {kind: slices.by_group(kind, _in_order(rows, users)) for kind, rows in named.items()}
     return Slices(
         users=slices.by_history(histories.lengths, firsts, int(known.times.max(initial=0))),
@@ -115,11 +115,15 @@ def _told_groups(context: Context, inputs: Inputs) -> Iterator[tuple[str, DataFr
         yield C.SEGMENT, rows.select(C.USER_ID, F.col(C.SEGMENT).cast("string").alias(C.LABEL))
 
 
-def _declared_groups(context: Context, inputs: Inputs) -> Iterator[tuple[str, DataFrame]]:
-    """Values of the attributes that the config names, as rows user_id, label."""
-    wanted = context.config.evaluate.groups
+def declared_groups(context: Context, inputs: Inputs) -> dict[str, DataFrame]:
+    """Values of the attributes that the config names, as rows user_id, label.
+
+    Raises:
+        ConfigError: no user has one of them.
+    """
+    wanted, found = context.config.evaluate.groups, {}
     if not wanted:
-        return
+        return {}
     rows = context.lake.read(Tables.USERS, inputs.get(Tables.USERS))
     names = rows.select(F.explode(F.map_keys(C.ATTRIBUTES)).alias(C.LABEL)).distinct().orderBy(C.LABEL).collect()
     known = [row[C.LABEL] for row in names]
@@ -127,7 +131,8 @@ def _declared_groups(context: Context, inputs: Inputs) -> Iterator[tuple[str, Da
         if name not in known:
             has = f"there are {', '.join(known)}" if known else "which has none; give source.users"
             raise ConfigError(f"evaluate.groups: `{name}` is no attribute of silver/users{nearest(name, known)}: {has}")
-        yield name, rows.select(C.USER_ID, F.col(C.ATTRIBUTES)[name].alias(C.LABEL))
+        found[name] = rows.select(C.USER_ID, F.col(C.ATTRIBUTES)[name].alias(C.LABEL))
+    return found
 
 
 def _in_order(rows: DataFrame, users: np.ndarray) -> np.ndarray:

@@ -75,17 +75,14 @@ class Unmet(FallsBack):
         raise TypeError("a model with new items is made of a fitted one: newcomers.extended")
 
     def told(self, histories: Histories) -> np.ndarray:
-        known = histories.only(np.arange(self.num_items), self.num_items + self.more)
-        return self._beside_new(by_history(self.model, known))
-
-    def instead(self, told: np.ndarray) -> np.ndarray:
-        return self._beside_new(as_scored(self.model, told[:, : self.num_items]))
-
-    def _beside_new(self, known: np.ndarray) -> np.ndarray:
-        """Scores of the items that the model knows, with those of the others behind them."""
+        known = by_history(self.model, histories.only(np.arange(self.num_items), self.num_items + self.more))
         nothing = np.zeros((len(known), 1), dtype=np.float32)
         own = known.min(axis=1, keepdims=True) if self.name in LOWEST else nothing
         return np.concatenate([known, np.repeat(own, self.more, axis=1)], axis=1)
+
+    def instead(self, told: np.ndarray) -> np.ndarray:
+        told[:, : self.num_items] = as_scored(self.model, told[:, : self.num_items])
+        return told
 
     def save(self, folder: Path) -> None:
         """Not here: it is made anew for each catalogue."""

@@ -56,7 +56,7 @@ def evidence(folder, **names):
 
 def test_popularity_that_counts_the_test(tmp_path):
     clean = audited_models.popularity(evidence(tmp_path / "clean", popular=KNOWN, user_cf=KNOWN, ease=KNOWN))
-    assert clean.ok and clean.checked == 2 * ITEMS and clean.detail.endswith("in popular, user_cf")
+    assert clean.ok and clean.checked == 3 * ITEMS and clean.detail.endswith("in ease, popular, user_cf")
     leak = audited_models.popularity(evidence(tmp_path / "leak", popular=WHOLE, user_cf=KNOWN))
     assert leak.found == len(np.unique(WHOLE.items.reshape(USERS, LENGTH)[:, -1]))
     assert leak.detail == f"{leak.found} items whose counts in popular are nearer to those with the test's events"

@@ -33,12 +33,12 @@ demo: $(READY) ## MovieLens-100K through every stage, on this machine
 	$(BIN)/lakerec run --conf conf/demo.yaml
 
 test: $(READY) ## tests that take minutes at most
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not cluster and not gpu"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not long and not cluster and not gpu"
 
 test-slow: $(READY) $(PEERS)/rectools/.ready ## the longer ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "slow and not long and not gpu" --timeout 2400
 
-test-long: $(READY) ## Online Retail in portions (hours), orders of arrival, all kills, following, avro
+test-long: $(READY) ## Online Retail in portions (hours), orders of arrival, all kills, a million items, avro
 	$(BIN)/python -m pytest -m "long and not gpu" --timeout 21600
 
 test-cluster: $(READY) ## a Spark master and two workers, GPU scheduling, two ranks

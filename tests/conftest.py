@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 os.environ["LAKEREC_NO_PROGRESS"] = "1"
+# Queries over a few rows run once or twice each: Java's optimizing compiler takes more of a core than it gives back.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
+
+
+def share_cores() -> None:
+    """Give each of pytest-xdist's processes, and all that it starts, cores of its own, as far as there are so many."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker is not None and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) :: workers] or cores)
+
+
+share_cores()
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ CONFIG = CleanConfig(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)]])
+@pytest.mark.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2)]])
 def test_silver_comes_out_the_same_in_whatever_order_events_arrive(spark, seed):
     rng = random.Random(seed)
     rows = []

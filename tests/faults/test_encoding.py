@@ -56,7 +56,7 @@ def test_fault_28_odd_texts_have_finite_vectors_and_their_neighbours_do_not_noti
     np.testing.assert_allclose(found[[0, -1]], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("when", ["between slices", "between driver and worker"])
+@pytest.mark.parametrize("when", ["between slices", pytest.param("between driver and worker", marks=pytest.mark.slow)])
 def test_fault_29_files_that_change_give_no_vectors_of_two_versions(spark, tmp_path, monkeypatch, when):
     """Weights change in the midst of a run. A worker that has the old ones goes on with them, under their own fingerprint;
     one that would load the new ones stops the run. The next run encodes all by what is there then.

@@ -41,7 +41,7 @@ def test_a_package_made_otherwise_is_another_version():
     assert packing.tags(made) == {"free_text": "true", "known_users": "false"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.spark
 def test_the_champion_answers_texts_and_users_out_of_a_lake_whose_item_vectors_are_reduced(spark, tmp_path):
     config = shop.config(

@@ -320,7 +320,7 @@ def test_a_stage_whose_tables_are_not_there_is_refused_before_anything_is_made(s
     assert not (tmp_path / "lake").exists() and not list(tmp_path.glob("*.db"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_follows_a_forced_run_is_due_and_seeds_are_those_that_were_trained(spark, tmp_path):
     stages = ("ingest", "clean", "featurize", "embed", "train", "evaluate")
     config = shop.config(tmp_path, "train.models=[popular, sequence]", "train.epochs=1", "train.seeds=[3, 5]")
@@ -378,7 +378,7 @@ def test_a_plan_says_how_long_encoding_takes(hours, said, capsys):
     assert f"to embed: 1,661 distinct texts, about 19,231 tokens; time: {said}" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path):
     """And what is new is in the lists, which the model makes that was fitted before it came."""
     config = shop.config(tmp_path, "train.models=[content]", "recommend.k=40")

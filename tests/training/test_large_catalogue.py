@@ -5,7 +5,7 @@ import pytest
 from tests.benchmarks.bench_catalogue import ALLOWED, ITEMS, measure
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_million_items_fit_into_eight_gibibytes(tmp_path):
     found = measure(tmp_path, ITEMS, steps=4)
     assert found["gib"] < ALLOWED

@@ -363,21 +363,6 @@ def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
     assert not re.search(r"\bc\d+\b", seen), "no customer by id"
 
 
-@pytest.mark.parametrize(
-    ("hours", "said"),
-    [
-        (None, "known after a first run"),
-        (0.001, "less than a minute at"),
-        (0.2, "some 12 minutes at"),
-        (5.26, "some 5.3 hours at"),
-    ],
-)
-def test_a_plan_says_how_long_encoding_takes(hours, said, capsys):
-    planning.print_plan({"stages": [], "embed": {"texts": 1661, "tokens": 19231, "hours": hours}})
-    printed = " ".join(capsys.readouterr().out.split())
-    assert f"to embed: 1,661 distinct texts, about 19,231 tokens; time: {said}" in printed
-
-
 @pytest.mark.long
 def test_new_files_are_added_once_and_only_new_texts_are_encoded(spark, tmp_path):
     """And what is new is in the lists, which the model makes that was fitted before it came."""
@@ -443,4 +428,4 @@ def test_a_smaller_item_table_is_judged_and_may_serve(whole):
     with pipeline.opened(served) as again:
         (outcome,) = pipeline.run(again, ["promote"])
         version = outcome.row["details"]["version"]
-        assert again.tracker.client.get_model_version(offering.model_name(again), version).tags["table"] == "int8"
+        assert again.tracker.client.get_model_version(offering.model_name(again.config), version).tags["table"] == "int8"

@@ -170,10 +170,11 @@ def standing(context: Context, stage: Stage) -> Standing:
     if last.key == key and last.outputs == outputs:
         return Standing(False, "up to date", key, digest, inputs, last, outputs)
     same = last.code == __version__ and last.config_digest == digest and last.outputs == outputs
-    return Standing(True, _why(last, inputs, outputs, digest), key, digest, inputs, last, outputs, last if same else None)
+    why = _why(stage, last, inputs, outputs, digest)
+    return Standing(True, why, key, digest, inputs, last, outputs, last if same else None)
 
 
-def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
+def _why(stage: Stage, last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
     if last.code != __version__:
         return f"lakerec {__version__} (was {last.code})"
     if last.config_digest != digest:
@@ -183,7 +184,8 @@ def _why(last: Row, inputs: Inputs, outputs: Inputs, digest: str) -> str:
         return f"new version of {', '.join(changed)}"
     if last.outputs != outputs:
         return "its tables were changed by something else, or its last run was cut short"
-    return "what comes before it, or its files, changed"
+    files = ["its files changed"] if stage.fingerprint else []
+    return " or ".join([*(f"{name} ran again" for name in stage.after), *files])
 
 
 def run_stage(context: Context, stage: Stage, force: bool = False) -> Outcome:

@@ -105,6 +105,9 @@ def _tracking(uri: str) -> str:
 def print_findings(result: dict[str, Any]) -> None:
     """Print it for people."""
     table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column()
+    table.add_column()
+    table.add_column(overflow="fold")
     for finding in result["checks"]:
         mark = Text("ok", style="green") if finding["ok"] else Text("no", style="bold red")
         table.add_row(mark, finding["check"], Text(finding["found"]))

@@ -82,7 +82,7 @@ def fitted(context: Context) -> Fitted:
     last = last_run(context.lake, "train")
     if last is None:
         raise InputError("no model has been fitted in this lake: run `lakerec run` first")
-    name = model_name(context)
+    name = model_name(context.config)
     champion = gate.alias_version(context.tracker, name, gate.CHAMPION)
     tags = {} if champion is None else gate.tags_of(context.tracker, name, champion)
     runs = context.lake.read(Tables.RUNS).where((F.col("stage") == "train") & (F.col(C.RUN_ID) == tags.get(TRAIN_RUN, "")))

@@ -18,6 +18,8 @@ from lakerec.stages.evaluate import TRAIN_RUN
 if TYPE_CHECKING:
     from pyspark.sql import Row
 
+    from lakerec.config import Config
+
 VALID = "valid_ndcg_"
 
 
@@ -36,7 +38,7 @@ class Offer:
     def read(cls, context: Context, inputs: Inputs) -> Offer:
         """What the last train run fitted, by its evaluation on the present test."""
         trained, evaluated = judged(context, inputs)
-        return cls(model_name(context), trained, evaluated, _test_values(context, evaluated.run_id))
+        return cls(model_name(context.config), trained, evaluated, _test_values(context, evaluated.run_id))
 
     def model(self, context: Context, champion: str | None) -> tuple[str, list[str]]:
         """The model that is offered, and why it is not validation's best, if so."""
@@ -48,9 +50,9 @@ class Offer:
         return model, why
 
 
-def model_name(context: Context) -> str:
+def model_name(config: Config) -> str:
     """The registered model's name."""
-    return context.config.promote.model_name or f"lakerec-{context.config.name}"
+    return config.promote.model_name or f"lakerec-{config.name}"
 
 
 def best_by_validation(details: dict[str, str]) -> str:

@@ -101,7 +101,7 @@ def opened(config: Config, progress: bool = False) -> Iterator[Context]:
         # Spark's own handler calls the JVM in the midst of another call to it, and fails; ending the session stops its jobs.
         signal.signal(signal.SIGINT, interrupt)
     try:
-        tracker = Tracker(config.tracking, config.tracking.experiment or config.name)
+        tracker = Tracker(config.tracking, config.name)
         yield Context(config, spark, Lake(spark, config.lake), tracker, Progress(progress, spark))
     except (Py4JJavaError, PySparkException) as error:
         raise damage.explained(error) or error from None

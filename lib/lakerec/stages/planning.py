@@ -68,13 +68,14 @@ def _speed(context: Context, encoder: str) -> float | None:
 
 
 def print_plan(result: dict[str, Any]) -> None:
-    """Print it for people."""
+    """Print it for people; fits 80 columns. `--json` tells the rows of each table."""
     console = Console(highlight=False)
     table = Table(box=None, padding=(0, 1))
-    for name in ("stage", "", "why", "rows to read"):
+    for name in ("stage", "", "why"):
         table.add_column(name)
+    table.add_column("rows to read", justify="right")
     for step in result["stages"]:
-        rows = ", ".join(f"{name} {count:,}" for name, count in step["rows"].items())
+        rows = f"{sum(step['rows'].values()):,}" if step["rows"] else ""
         table.add_row(step["stage"], "run" if step["due"] else "skip", step["why"], rows)
     console.print(table)
     waiting = result["embed"]

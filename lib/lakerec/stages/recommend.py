@@ -42,7 +42,7 @@ EVIDENCE_TYPE = pa.list_(pa.struct([(C.ITEM_ID, pa.string()), ("share", pa.float
 
 
 def run(context: Context, inputs: Inputs) -> Result:
-    name = model_name(context)
+    name = model_name(context.config)
     version = gate.alias_version(context.tracker, name, gate.CHAMPION)
     if version is None:
         raise InputError(f"no champion of {name} is registered: run `lakerec promote` first, and see ops/promotions")
@@ -90,7 +90,7 @@ def with_newcomers(
 
 def serving(context: Context) -> str:
     """The champion's version: an alias that was moved in MLflow makes the lists stale."""
-    return str(gate.alias_version(context.tracker, model_name(context), gate.CHAMPION))
+    return str(gate.alias_version(context.tracker, model_name(context.config), gate.CHAMPION))
 
 
 def _rows(

@@ -43,7 +43,7 @@ def gate(context: Context, rows: dict[str, dict[str, Any]]) -> Gate:
     """Of the last runs: stage → row in ops/runs."""
     compared = _of(context, Tables.COMPARISON, rows.get("promote"))
     parts = [row for row in compared if row[C.SLICE] != ALL]
-    known = ledger.entries(context, model_name(context))
+    known = ledger.entries(context, model_name(context.config))
     return Gate(
         whole=next((row for row in compared if row[C.SLICE] == ALL), None),
         slices=sorted(parts, key=lambda row: row["gain"]),

@@ -21,6 +21,7 @@ from lakerec.config import Config
 from lakerec.errors import InputError, PromotionError
 from lakerec.registry import gate
 from lakerec.registry.loading import registered
+from lakerec.registry.tracking import Tracker
 from lakerec.stages import ledger, pipeline, starting
 from lakerec.stages.base import Context, Result, Stage, run_stage
 from lakerec.stages.evaluate import TRAIN_RUN
@@ -39,11 +40,34 @@ def roll_back(config: Config, to: str | None = None, watched: bool = False) -> d
     Raises:
         InputError: nothing serves, nothing served before, or there is no such version.
     """
+    _check_registry(config, to)
     with pipeline.opened(config, watched) as context:
         done = run_stage(context, _stage(to), force=True)
         lists = pipeline.run(context, ["recommend"])
         users = sum(outcome.row["rows_in"] for outcome in lists)
         return {"name": config.name, **done.row["details"], "users": users}
+
+
+def _check_registry(config: Config, to: str | None) -> None:
+    """Something serves, and what is to serve is registered: MLflow knows without Spark, whose start takes seconds."""
+    name, tracker = model_name(config), Tracker(config.tracking, config.name)
+    _serving(tracker, name)
+    if to is not None:
+        _check_version(tracker, name, to)
+
+
+def _serving(tracker: Tracker, name: str) -> str:
+    """The champion's version."""
+    version = gate.alias_version(tracker, name, gate.CHAMPION)
+    if version is None:
+        raise InputError(f"no champion of {name} is registered: there is nothing to go back from")
+    return version
+
+
+def _check_version(tracker: Tracker, name: str, to: str) -> None:
+    versions = gate.versions(tracker, name)
+    if to not in versions:
+        raise InputError(f"--to: {name} has no version {to}, but {', '.join(versions)}")
 
 
 def _stage(to: str | None) -> Stage:
@@ -58,12 +82,10 @@ def _stage(to: str | None) -> Stage:
 
 
 def _run(context: Context, to: str | None) -> Result:
-    name = model_name(context)
+    name = model_name(context.config)
     for _ in range(ledger.TRIES):
         known = ledger.entries(context, name)
-        serving = gate.alias_version(context.tracker, name, gate.CHAMPION)
-        if serving is None:
-            raise InputError(f"no champion of {name} is registered: there is nothing to go back from")
+        serving = _serving(context.tracker, name)
         killed = ledger.unfinished(context, known)
         if killed is not None and killed["action"] == ledger.ROLLBACK and to in (None, killed["challenger"]):
             return _ended(context, name, str(killed["champion"]))
@@ -96,9 +118,7 @@ def _before(context: Context, name: str, known: list[Row], serving: str) -> str:
 
 
 def _asked(context: Context, name: str, to: str, serving: str) -> str:
-    versions = gate.versions(context.tracker, name)
-    if to not in versions:
-        raise InputError(f"--to: {name} has no version {to}, but {', '.join(versions)}")
+    _check_version(context.tracker, name, to)
     if to == serving:
         raise InputError(f"--to: version {to} of {name} serves already")
     return to

@@ -11,6 +11,7 @@ import pytest
 from lakerec.columns import Tables
 from lakerec.errors import InputError
 from lakerec.lake.contracts import CONTRACTS
+from lakerec.models.popular import POPULARITY
 from lakerec.registry import gate
 from lakerec.registry.tracking import Tracker
 from lakerec.stages import ledger, pipeline, rollback
@@ -155,7 +156,7 @@ def test_scores_that_are_no_numbers_are_refused_with_the_reason(shop):
     shop.run("train", full=True)  # models of its own, to be spoiled
     weights = next((shop.folder / "lake-models").rglob("ease/weights.safetensors"))
     arrays = load_file(weights)
-    learned = {name: np.full_like(values, np.nan) for name, values in arrays.items() if name != "popularity"}
+    learned = {name: np.full_like(values, np.nan) for name, values in arrays.items() if name != POPULARITY}
     save_file({**arrays, **learned}, weights)
     shop.run("evaluate")
     shop.promote("popular")

@@ -1,8 +1,11 @@
 """What `lakerec plan` prints; that it plans right is told in tests/stages/test_pipeline.py."""
 
+from types import SimpleNamespace
+
 import pytest
+from lakerec import __version__
 from lakerec.columns import Tables
-from lakerec.stages import planning
+from lakerec.stages import base, planning
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,17 @@ def test_a_plan_has_a_line_a_stage_however_many_tables_it_reads(monkeypatch, cap
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:3]] == [
         ["report", "run", "after", "train", "4,000,000"], ["clean", "skip", "up", "to", "date"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("named", "inputs", "said"),
+    [
+        ({}, {}, "gold/item_vectors is gone"),
+        ({"after": ("train", "evaluate")}, {Tables.ITEM_VECTORS: 1}, "train ran again or evaluate ran again"),
+        ({"fingerprint": str}, {Tables.ITEM_VECTORS: 1}, "its files changed"),
+    ],
+)
+def test_a_stage_that_is_due_says_why(named, inputs, said):
+    last = SimpleNamespace(code=__version__, config_digest="d", inputs={Tables.ITEM_VECTORS: 1}, outputs={})
+    stage = base.Stage(name="any", run=lambda *_: base.Result(), summary="", **named)
+    assert base._why(stage, last, inputs, {}, "d") == said

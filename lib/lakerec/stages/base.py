@@ -182,6 +182,8 @@ def _why(stage: Stage, last: Row, inputs: Inputs, outputs: Inputs, digest: str) 
     changed = [table for table, version in inputs.items() if last.inputs.get(table) != version]
     if changed:
         return f"new version of {', '.join(changed)}"
+    if gone := sorted(last.inputs.keys() - inputs.keys()):
+        return f"{', '.join(gone)} is gone"
     if last.outputs != outputs:
         return "its tables were changed by something else, or its last run was cut short"
     files = ["its files changed"] if stage.fingerprint else []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 from lakerec.config import Config
 from lakerec.loading import load_config
 
 KINDS = ("tea", "lamp", "chair", "plant")
+REVIEWS = "terrible, broken on arrival number {}", "I love it, wonderful quality number {}"
+SAID = {"c0": "where is my tea", "c1": "a lamp please"}
 CONFIG = """
 name: shop
 lake: {{root: {folder}/lake}}
@@ -47,6 +50,26 @@ def write(folder: Path, users: int = 40, seed: int = 1) -> Path:
     lines += [lines[0], "c1,,2024-01-01 10:00:00,1", "c1,p1,soon,1", "c1,p1"]
     text = "customer,product,at,quantity\n" + "\n".join(lines) + "\n"
     (folder / "raw" / "events" / "day-1.csv").write_text(text)
+    conf = folder / "shop.yaml"
+    conf.write_text(CONFIG.format(folder=folder))
+    return conf
+
+
+def talking(folder: Path) -> Path:
+    """Write a shop whose customers wrote 60 reviews, bad and good ones in turn, and two of whom said what they look for."""
+    conf = write(folder)
+    day = folder / "raw" / "events" / "day-1.csv"
+    header, *lines = [line for line in day.read_text().splitlines() if line.count(",") == 3]
+    reviews = [f'"{REVIEWS[number % 2].format(number)}"' if number < 60 else "" for number in range(len(lines))]
+    said = [SAID.get(line[: line.index(",")], "") for line in lines]
+    rows = [",".join(parts) for parts in zip(lines, reviews, said, strict=True)]
+    day.write_text("\n".join([f"{header},review,said", *rows]) + "\n")
+    return conf
+
+
+def copy(made: Path, folder: Path) -> Path:
+    """What is in a shop's folder, tables and runs, in another one; gives the config's path there."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
     conf = folder / "shop.yaml"
     conf.write_text(CONFIG.format(folder=folder))
     return conf

@@ -14,24 +14,20 @@ from tests import shop
 from tests.small_models import small_bert
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-BEFORE = ("ingest", "clean", "featurize")
 
 
 @pytest.fixture(scope="module")
-def place(spark, tmp_path_factory):
+def place(embedded_shop):
     """A shop featurized, and its config's file."""
-    folder = tmp_path_factory.mktemp("adapted")
+    folder = embedded_shop.parent
     (folder / "bert").mkdir()
-    conf = shop.write(folder)
     overrides = (
         f"encoder.model={small_bert(folder / 'bert', learns=True)}",
         "adapt.objectives={pairs: 1.0}",
         "adapt.batch_size=16",
     )
     overrides += ("adapt.seeds=[1, 2]", "adapt.learning_rate=0.003", "adapt.rank=4", "encoder.max_tokens=30")
-    with pipeline.opened(shop.load(conf, *overrides)) as context:
-        pipeline.run(context, BEFORE)
-    return conf, overrides
+    return embedded_shop, overrides
 
 
 def load(place, *more):

@@ -15,12 +15,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def place(spark, tmp_path_factory):
-    """A shop, featurized; images that tell what comes next, and noise, as Parquet."""
-    folder = tmp_path_factory.mktemp("fused")
-    conf = shop.write(folder)
-    with pipeline.opened(shop.load(conf)) as context:
-        pipeline.run(context, ("ingest", "clean", "featurize"))
+def place(spark, embedded_shop):
+    """A shop, embedded; images that tell what comes next, and noise, as Parquet."""
     angle = np.arange(32) % 8 / 8 * 2 * np.pi
     telling = np.zeros((32, 12))
     for item in range(32):
@@ -29,8 +25,8 @@ def place(spark, tmp_path_factory):
     for name, block in (("images", telling), ("noise", noise)):
         rows = [(f"p{item}", row.tolist()) for item, row in enumerate(block)]
         rows += [(None, [1.0]), ("p1", None), ("p2", [float("nan")] * 12), ("p3", [1.0])]
-        spark.createDataFrame(rows, "item_id string, vector array<double>").write.parquet(str(folder / name))
-    return conf
+        spark.createDataFrame(rows, "item_id string, vector array<double>").write.parquet(str(embedded_shop.parent / name))
+    return embedded_shop
 
 
 def embedded(conf, *overrides, full=False):

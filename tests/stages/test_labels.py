@@ -12,28 +12,19 @@ from lakerec.stages.sentiment import felt
 from tests import shop
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-SAID = {"good": "I love it, wonderful quality number {}", "bad": "terrible, broken on arrival number {}"}
 
 
 @pytest.fixture(scope="module")
-def place(spark, tmp_path_factory):
+def place(embedded_shop):
     """A shop, embedded, whose customers say what they think; half of its items are labelled, a third of what was said."""
-    folder = tmp_path_factory.mktemp("labels")
-    conf = shop.write(folder)
-    day = folder / "raw" / "events" / "day-1.csv"
-    lines = [line for line in day.read_text().splitlines() if line.count(",") == 3]
-    texts = [SAID["good" if number % 2 else "bad"].format(number) if number < 60 else "" for number in range(len(lines) - 1)]
-    rows = [f'{line},"{text}"' for line, text in zip(lines[1:], texts, strict=True)]
-    day.write_text("\n".join([f"{lines[0]},review", *rows]) + "\n")
+    folder = embedded_shop.parent
     kinds = [f"p{number},{shop.KINDS[number // 8]}" for number in range(0, 32, 2)]
     (folder / "kinds.csv").write_text(
         "item_id,label\n" + "\n".join([*kinds, "p0,lamp", "nowhere,tea", ",tea", "p2,"]) + "\n"
     )
-    moods = [f'"{text}",{"good" if "love" in text else "bad"}' for text in texts[:60:3]]
+    moods = [f'"{shop.REVIEWS[number % 2].format(number)}",{("bad", "good")[number % 2]}' for number in range(0, 60, 3)]
     (folder / "moods.csv").write_text("text,mood\n" + "\n".join(moods) + "\n")
-    with pipeline.opened(shop.load(conf)) as context:
-        pipeline.run(context, ("ingest", "clean", "featurize", "embed"))
-    return conf
+    return embedded_shop
 
 
 def profiled(conf, tasks):

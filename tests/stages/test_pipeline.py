@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 from lakerec.columns import Metrics, Models, Tables
 from lakerec.errors import EmptyDataError, InputError
@@ -20,6 +21,7 @@ from lakerec.stages.base import last_run, standing
 from lakerec.stages.train import VALIDATION_CELLS, Job, validation_users
 from lakerec.stages.user_figures import figures
 from lakerec.training_config import TrainConfig
+from nbclient import NotebookClient
 
 from tests import shop
 from tests.tables import optimize
@@ -361,6 +363,17 @@ def test_the_report_is_one_file_with_headline_titles_and_reasons(whole):
     seen = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.S)
     assert "324 rows of events came in from 1 file" in seen and "User no. 0" in seen
     assert not re.search(r"\bc\d+\b", seen), "no customer by id"
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(whole, tmp_path, monkeypatch):
+    config, _, _ = whole
+    (tmp_path / "shop.yaml").write_text(config.model_dump_json())
+    monkeypatch.setenv("LAKEREC_CONF", str(tmp_path / "shop.yaml"))
+    notebook = nbformat.read(Path(__file__).parents[2] / "notebooks" / "tour.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    text = str([output for cell in notebook.cells for output in cell.get("outputs", [])])
+    assert "events.rows_in" not in text and "<svg" in text and "last met:" in text and "ndcg" in text
+    assert "malformed_row" in text
 
 
 @pytest.mark.long

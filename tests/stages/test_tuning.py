@@ -21,12 +21,9 @@ FEW = ("tune.trials=2", "tune.space={regularization: {low: 10, high: 5000, log: 
 
 
 @pytest.fixture(scope="module")
-def conf(spark, tmp_path_factory):
+def conf(embedded_shop):
     """The shop's config, with all tables that models are fitted on."""
-    conf = shop.write(tmp_path_factory.mktemp("shop"))
-    with pipeline.opened(shop.load(conf)) as context:
-        pipeline.run(context, ["ingest", "clean", "featurize", "embed"])
-    return conf
+    return embedded_shop
 
 
 def tune(conf, *overrides):

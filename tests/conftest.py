@@ -31,7 +31,7 @@ share_cores()
 
 
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-"""The quick tests' queries run once, over a few rows: Java that is generated and compiled for each takes a fifth of their time.
+"""The quick tests' queries run once, over a few rows: Java that is generated and compiled takes a fifth of their time.
 The slow tests and those of a cluster run as users do, with it."""
 
 

@@ -139,6 +139,11 @@ def test_where_settings_may_lead_elsewhere_nothing_is_told_before_spark(monkeypa
             r"profile\.labels\.kind\.path: no file found at kindz\.csv",
         ),
         ("profile.spans={brand: {path: spans.csv, label: brand}}", r"profile\.spans\.brand\.path: no file found"),
+        (
+            "profile.descriptions={model: nowhere}",
+            r"profile\.descriptions\.model: `nowhere` was not found .*, or use `catalogue`",
+        ),
+        ("profile.descriptions={model: minilm}", r"profile\.descriptions\.model: .* is no causal model"),
         ("fusion.others={image: {path: nowhere.parquet}}", r"fusion\.others\.image\.path: no file found"),
     ],
 )

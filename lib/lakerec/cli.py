@@ -24,7 +24,7 @@ STAGES = {
     "featurize": "Interactions, splits, sequences, item texts and dense indexes.",
     "adapt": "Tune the encoder on the catalogue's texts; used only where it finds cold items better.",
     "embed": "Item texts to vectors, encoding only what is new.",
-    "profile": "Where asked for: people (vectors, portraits, segments), labels and spans from few labelled rows.",
+    "profile": "Where asked for: people (vectors, portraits, segments), labels and spans from few rows, descriptions.",
     "train": "Fit the recommenders on train, choose on valid, refit for the test.",
     "evaluate": "Rank the whole catalogue for the test users; metrics with intervals.",
     "promote": "Register the best model, or the one asked for; it serves if it beats the champion.",

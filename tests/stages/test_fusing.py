@@ -46,6 +46,13 @@ def test_what_helps_on_validation_joins_and_what_does_not_stays_out(place):
     assert len({row.encoder for row in rows}) == 1 and "+images" in rows[0].encoder
     again, _ = embedded(place, f"fusion.others={both}")
     assert again.details["fusion"] == run.details["fusion"]
+    with pipeline.opened(shop.load(place, f"fusion.others={both}")) as context:
+        images = context.spark.read.parquet(f"{place.parent}/images").localCheckpoint()
+        assert pipeline.run(context, ["embed"])[0].skipped
+        images.where("item_id != 'p31'").write.mode("overwrite").parquet(f"{place.parent}/images")
+        assert not pipeline.run(context, ["embed"])[0].skipped, "others made other vectors"
+        other = json.loads(last_run(context.lake, "embed").details["fusion"])
+    assert other["of"] != chosen["of"] and other["weights"]["images"] > 0
 
 
 def test_a_weight_that_is_given_is_not_questioned(place):

@@ -54,6 +54,10 @@ def test_items_and_texts_get_the_labels_that_the_model_is_sure_of(place):
         assert all(outcome.skipped for outcome in pipeline.run(context, ["embed", "profile"])), (
             "its vectors make nothing due"
         )
+        with (folder / "kinds.csv").open("a") as table:
+            table.write("p31,plant\n")
+        due = {stage.name: now for stage, now in pipeline.plan(context)}["profile"]
+        assert due.due and due.why == "embed ran again or its files changed", "a person labelled one more"
     _, labels, asked = profiled(place, f"{{{mood}}}")
     assert {row.task for row in labels} == {row.task for row in asked} == {"mood"}, (
         "a task that is gone takes its labels along"

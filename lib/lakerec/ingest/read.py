@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lakerec.errors import InputError, root_cause
 from lakerec.ingest.contract import apply_contract
@@ -46,7 +46,17 @@ NUL_BYTE, FIELD_TOO_LARGE = "nul_byte", "field_too_large"
 FILE_SCHEMA = "source_file string, length bigint, modified_at timestamp"
 
 
-def list_files(spark: SparkSession, table: SourceTable, where: str, required: bool = True) -> DataFrame:
+class Lying(Protocol):
+    """Where files lie: a section of the config that names them."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def format(self) -> str: ...
+
+
+def list_files(spark: SparkSession, table: Lying, where: str, required: bool = True) -> DataFrame:
     """Files of a source: source_file, length (bytes), modified_at. A Delta source counts as one file a version.
 
     Spark does not list files of no bytes, nor those whose name begins with `.` or `_`.
@@ -79,7 +89,7 @@ def list_files(spark: SparkSession, table: SourceTable, where: str, required: bo
     return found
 
 
-def _delta_version(spark: SparkSession, table: SourceTable) -> DataFrame:
+def _delta_version(spark: SparkSession, table: Lying) -> DataFrame:
     """The newest commit of a Delta source, in the shape of a file."""
     from pyspark.sql import functions as F
 

@@ -38,8 +38,12 @@ UNLOADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Runti
 """What transformers raises about files that it cannot make a model of."""
 
 
-def resolve_model(name: str) -> Path:
-    """The folder of an encoder: shipped by a package, a directory, or a Hugging Face id in the local cache.
+def resolve_model(name: str, where: str = "encoder.model", ours: str = "minilm") -> Path:
+    """The folder of a model: shipped by a package, a directory, or a Hugging Face id in the local cache.
+
+    Args:
+        where: key of the config that names it.
+        ours: what that key takes where nothing has to be downloaded.
 
     Raises:
         EnvironmentProblem: it is nowhere, or lacks a file; the message says where it was looked for.
@@ -49,24 +53,24 @@ def resolve_model(name: str) -> Path:
         package, folder = SHIPPED[name]
         found = importlib.util.find_spec(package)
         if found is not None and found.submodule_search_locations:
-            return _complete(Path(next(iter(found.submodule_search_locations))) / folder)
+            return _complete(Path(next(iter(found.submodule_search_locations))) / folder, where)
         looked.append(f"package {package.replace('_', '-')}")
     if Path(name).is_dir():
-        return _complete(Path(name))
+        return _complete(Path(name), where)
     looked.append(f"directory {name}")
     cached = _cached(name)
     if cached is not None:
-        return _complete(cached)
+        return _complete(cached, where)
     looked.append(f"Hugging Face cache {_cache()}")
     raise EnvironmentProblem(
-        f"encoder.model: `{name}` was not found (looked for: {'; '.join(looked)}); download it there first, or use `minilm`"
+        f"{where}: `{name}` was not found (looked for: {'; '.join(looked)}); download it there first, or use `{ours}`"
     )
 
 
-def _complete(folder: Path) -> Path:
+def _complete(folder: Path, where: str) -> Path:
     missing = [name for name in DECIDING if not (folder / name).is_file()]
     if missing:
-        raise EnvironmentProblem(f"encoder.model: {folder} lacks {', '.join(missing)} (weights only as safetensors)")
+        raise EnvironmentProblem(f"{where}: {folder} lacks {', '.join(missing)} (weights only as safetensors)")
     refuse_foreign(folder)
     return folder
 

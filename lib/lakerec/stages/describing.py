@@ -154,13 +154,24 @@ def _checked(vocabulary: frozenset[str]) -> Any:
     return check
 
 
+def given_model(config: DescriptionConfig) -> Path | None:
+    """Folder of the model that the config names; None where it is one of the catalogue.
+
+    Raises:
+        EnvironmentProblem: it is nowhere, or does not write.
+    """
+    if config.model == CATALOGUE:
+        return None
+    return writing(resolve_model(config.model, "profile.descriptions.model", CATALOGUE))
+
+
 def _model(context: Context, config: DescriptionConfig, items: DataFrame) -> Path:
     """Folder of the model.
 
     One of the catalogue stays until what it is trained by changes, or --full: another one would write all texts anew.
     """
-    if config.model != CATALOGUE:
-        return writing(resolve_model(config.model))
+    if (given := given_model(config)) is not None:
+        return given
     by = [config.prompt, config.cue, config.fallback, config.seed, config.epochs, config.width, config.layers]
     writers = models_folder(context).resolve() / "writers"
     place = writers / hashlib.sha256(json.dumps(by).encode()).hexdigest()[:12]

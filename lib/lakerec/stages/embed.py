@@ -19,7 +19,7 @@ from lakerec.language.encoder import encoder_fingerprint
 from lakerec.stages.adopting import chosen_encoder
 from lakerec.stages.base import Context, Inputs, Result, Stage
 from lakerec.stages.encoding import encode, vectors_of
-from lakerec.stages.fusing import fused, fuses
+from lakerec.stages.fusing import fused, fuses, others_state
 from lakerec.stages.increments import changed_since, update
 from lakerec.stages.reducing import check_dimensions, reduced
 
@@ -65,6 +65,12 @@ def fingerprint(context: Context) -> str:
     return encoder_fingerprint(chosen_encoder(context))
 
 
+def _outside(context: Context) -> str:
+    """Of the encoder, and of the vectors that others made as they lie now."""
+    others = others_state(context)
+    return f"{fingerprint(context)} {others}" if others else fingerprint(context)
+
+
 STAGE = Stage(
     name="embed",
     run=run,
@@ -75,5 +81,5 @@ STAGE = Stage(
     writes=(Tables.ITEM_VECTORS, Tables.REDUCTIONS, Tables.ENTITY_VECTORS),
     sections=("encoder", "fusion"),
     after=("adapt",),
-    fingerprint=fingerprint,
+    fingerprint=_outside,
 )

@@ -5,7 +5,7 @@
     item vectors of the text ───────────────────────────────────┘
 
 A weight is chosen by the NDCG@10 of the content model on the validation split, one kind after the other, and stays until the
-config changes or --full asks for another look.
+config or the vectors of others change or --full asks for another look.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lakerec.models.graph import entity_vectors, indexed
 from lakerec.models.ranking import mask_seen, mean_ndcg
 from lakerec.stages import arrays
 from lakerec.stages.base import Context, last_run
-from lakerec.stages.outside import read_outside
+from lakerec.stages.outside import read_outside, state
 from lakerec.vectors import unit
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class Fused:
 def fuses(config: FusionConfig) -> bool:
     """Whether there is anything to be joined with the text vectors."""
     return bool(config.others or config.graph_dimensions)
+
+
+def others_state(context: Context) -> str:
+    """Digest of the tables of vectors that others made, as they lie now; empty where the config names none."""
+    return state(context.spark, {f"fusion.others.{name}": table for name, table in context.config.fusion.others.items()})
 
 
 def fused(context: Context, vectors: DataFrame) -> Fused:
@@ -121,7 +126,7 @@ def _graph(context: Context) -> Kind:
 def _weights(context: Context, vectors: DataFrame, kinds: list[Kind], encoder: str) -> dict[str, dict[str, float]]:
     """Chosen weights, those of the last run where it chose for the same."""
     sizes = [(kind.name, kind.dimensions, kind.weight) for kind in kinds]
-    settings = [encoder, sizes, context.config.digest("fusion", "split", "seed")]
+    settings = [encoder, sizes, context.config.digest("fusion", "split", "seed"), others_state(context)]
     of = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
     last = last_run(context.lake, "embed")
     before = json.loads(last.details.get(WEIGHTS, "{}")) if last is not None and not context.full else {}

@@ -8,9 +8,28 @@ from typing import TYPE_CHECKING, Any
 from pyspark.errors import AnalysisException
 
 from lakerec.errors import InputError, nearest, root_cause
+from lakerec.ingest.read import Lying, list_files
+from lakerec.stages.arrivals import digest, identities
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+def state(spark: SparkSession, tables: Mapping[str, Lying]) -> str:
+    """Digest of the tables' files as they lie now, of a Delta table's version; empty where there are no tables.
+
+    Args:
+        tables: by the section of the config that names each.
+
+    Raises:
+        InputError: one is there and cannot be read.
+    """
+    listed = [
+        f"{where} {row}"
+        for where, table in sorted(tables.items())
+        for row in identities(list_files(spark, table, where, required=False).collect())
+    ]
+    return digest(listed) if tables else ""
 
 
 def read_outside(

@@ -46,7 +46,7 @@ def check_named(config: Config) -> None:
     """What the config names beside its sources is there and fits: before stages run that take their time.
 
     Raises:
-        EnvironmentProblem: the encoder is not found, or a secret key is not set.
+        EnvironmentProblem: the encoder or the model of descriptions is not found, or a secret key is not set.
         ConfigError: an objective of adapt is for another kind of model.
         InputError: a table of labels, spans or vectors is not there.
     """
@@ -54,6 +54,10 @@ def check_named(config: Config) -> None:
     from lakerec.language.files import resolve_model
 
     folder = resolve_model(config.encoder.model)
+    if config.profile.descriptions is not None:
+        from lakerec.stages.describing import given_model
+
+        given_model(config.profile.descriptions)
     if config.adapt.objectives:
         from lakerec.language.vocabulary import vocabulary
 

@@ -23,7 +23,10 @@ SAMPLE = 2_000
 
 
 def plan(config: Config) -> dict[str, Any]:
-    """One entry a stage: due, why, rows it would read; and the distinct texts and tokens to embed."""
+    """One entry a stage: due, why, rows it would read; and the distinct texts and tokens to embed.
+
+    These are of the tables and the encoder as they are now; `before`: stages that are to run first and may change them.
+    """
     with pipeline.opened(config) as context:
         steps: list[dict[str, Any]] = []
         upstream: list[str] = []
@@ -36,7 +39,8 @@ def plan(config: Config) -> dict[str, Any]:
             upstream += [stage.name] if due else []
             rows = {table: context.lake.read(table, version).count() for table, version in now.inputs.items()} if due else {}
             steps.append({"stage": stage.name, "due": due, "why": why, "rows": rows})
-        return {"name": config.name, "stages": steps, "embed": _texts(context)}
+        first = [name for name in upstream if pipeline.ORDER.index(name) < pipeline.ORDER.index(embed.STAGE.name)]
+        return {"name": config.name, "stages": steps, "embed": {**_texts(context), "before": first}}
 
 
 def _texts(context: Context) -> dict[str, float | None]:
@@ -85,6 +89,8 @@ def print_plan(result: dict[str, Any]) -> None:
     hours = waiting["hours"]
     how_long = "known after a first run" if hours is None else f"{_duration(hours)} at the last run's speed"
     console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens; time: {how_long}")
+    if waiting["before"]:
+        console.print(f"  and what is new once {', '.join(waiting['before'])} ran")
 
 
 def _duration(hours: float) -> str:

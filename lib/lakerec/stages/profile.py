@@ -31,6 +31,7 @@ from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
 from lakerec.stages.log import event
+from lakerec.stages.outside import state
 from lakerec.stages.sentiment import felt
 from lakerec.stages.spans import find_spans
 from lakerec.vectors import block
@@ -236,6 +237,13 @@ def _terms(portraits: DataFrame) -> dict[int, list[tuple[Any, ...]]]:
     return found
 
 
+def _outside(context: Context) -> str:
+    """Of the tables that people labelled, as they lie now."""
+    config = context.config.profile
+    tasks = (("labels", config.labels), ("spans", config.spans))
+    return state(context.spark, {f"profile.{kind}.{name}": task for kind, found in tasks for name, task in found.items()})
+
+
 STAGE = Stage(
     name="profile",
     run=run,
@@ -252,6 +260,7 @@ STAGE = Stage(
     ),
     sections=("profile", "encoder", "adapt"),
     after=("embed",),
+    fingerprint=_outside,
     wanted=lambda config: (
         config.profile.people
         or bool(config.profile.labels or config.profile.spans)

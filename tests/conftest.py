@@ -31,18 +31,16 @@ share_cores()
 
 
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-"""The quick tests' queries run once, over a few rows: Java that is generated and compiled takes a fifth of their time.
-The slow tests and those of a cluster run as users do, with it."""
+"""Queries of tests run once, over a few rows: Java that is generated and compiled takes a fifth of their time. Tests that
+start a process (the command line, kills, the notebook, a cluster) have it, as users do."""
 
 
 @pytest.fixture(scope="session")
-def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from lakerec.lake.session import spark_session
 
     warehouse = tmp_path_factory.mktemp("warehouse")
-    settings = {"spark.sql.warehouse.dir": str(warehouse), "spark.sql.shuffle.partitions": 2}
-    if "not slow" in request.config.getoption("markexpr"):
-        settings |= INTERPRETED
+    settings = {"spark.sql.warehouse.dir": str(warehouse), "spark.sql.shuffle.partitions": 2, **INTERPRETED}
     session = spark_session(SparkConfig(master="local[2]", conf=settings), "lakerec-tests")
     yield session
     session.stop()

@@ -37,7 +37,10 @@ class EncoderConfig(Section):
         0, ge=0, description="what the cluster costs an hour, for the cost of a million texts; 0: unknown"
     )
     rows_per_slice: int = Field(
-        0, ge=0, description="distinct texts committed at a time, a kill loses one slice; 0: 5,000 on a laptop, else 100,000"
+        0,
+        ge=0,
+        description="distinct texts committed at a time, a kill loses one slice; 0: 5,000 on a laptop, "
+        "on a cluster 100,000, with GPUs 524,288 of each",
     )
     partitions: int = Field(0, ge=0, description="tasks of the encode job; 0: one on a laptop, one a GPU on a cluster")
     gpus_per_task: float = Field(
@@ -77,7 +80,9 @@ class AdaptConfig(Section):
     pairs_an_item: int = Field(10, ge=1, description="others of an item that make pairs, the nearest by cosine")
     pairs_at_most: int = Field(100_000, ge=1, description="pairs of an epoch, a seeded sample where there are more")
     hidden: float = Field(0.1, gt=0, le=0.4, description="share of items hidden to choose by, and as many to report by")
-    seeds: list[int] = Field(default_factory=lambda: [1], min_length=1, description="one model each; the first one is used")
+    seeds: list[int] = Field(
+        default_factory=lambda: [1], min_length=1, description="one model each; that which gains most is used"
+    )
     ranks: int = Field(1, ge=1, description="training processes")
     gpus_per_rank: int = Field(0, ge=0, le=1, description="GPUs of a rank")
 
@@ -86,6 +91,8 @@ class AdaptConfig(Section):
         for name, weight in self.objectives.items():
             if weight <= 0:
                 raise ValueError(f"objectives.{name} must be above 0, found {weight}; leave it out to turn it off")
+        if self.batch_size < 2 * self.ranks:
+            raise ValueError(f"batch_size must be at least 2 for each of {self.ranks} ranks, found {self.batch_size}")
         if {"masked_lm", "causal_lm"} <= set(self.objectives):
             raise ValueError("objectives: masked_lm is for encoders and causal_lm for decoders, name one of them")
         if min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):

@@ -7,9 +7,10 @@ import pytest
 import torch
 from lakerec.config import EncoderConfig
 from lakerec.errors import EnvironmentProblem
-from lakerec.language.encoder import Encoder
+from lakerec.language.encoder import Encoder, encoder_fingerprint
+from lakerec.language.files import resolve_model
 from tokenizers import Tokenizer
-from transformers import BertModel, GPT2Model, RobertaConfig, RobertaModel
+from transformers import BertModel, BloomConfig, BloomModel, GPT2Model, RobertaConfig, RobertaModel
 
 from tests.small_models import SMALL, saved, small_bert, small_gpt2
 
@@ -110,3 +111,33 @@ def test_weights_that_the_files_lack_are_no_random_vectors(bert, decoder, tmp_pa
     save_file({name: values for name, values in kept.items() if ".layer.1." not in name}, file, metadata={"format": "pt"})
     with pytest.raises(EnvironmentProblem, match=r"lack 16 weights, such as encoder\.layer\.1\."):
         Encoder(config, "cpu")
+
+
+def test_weights_in_several_files_are_one_model_and_each_is_in_its_fingerprint(bert, tmp_path):
+    whole, folder = EncoderConfig(model=bert, precision="fp32"), tmp_path / "bert"
+    shutil.copytree(bert, folder)
+    (folder / "model.safetensors").unlink()
+    BertModel.from_pretrained(bert).save_pretrained(folder, max_shard_size="1MB")
+    parts = sorted(path.name for path in folder.glob("model-*.safetensors"))
+    assert len(parts) > 1 and not (folder / "model.safetensors").exists()
+    config = EncoderConfig(model=str(folder), precision="fp32")
+    np.testing.assert_array_equal(Encoder(config, "cpu").encode(TEXTS).vectors, Encoder(whole, "cpu").encode(TEXTS).vectors)
+    before, index = encoder_fingerprint(config), folder / "model.safetensors.index.json"
+    (folder / parts[-1]).write_bytes((folder / parts[-1]).read_bytes() + b" ")
+    assert encoder_fingerprint(config) != before
+    (folder / parts[-1]).unlink()
+    with pytest.raises(EnvironmentProblem, match=f"lacks {parts[-1]}"):
+        resolve_model(str(folder))
+    index.write_text('{"weight_map": {"a": "../other.safetensors"}}')
+    with pytest.raises(EnvironmentProblem, match=r"names `\.\./other\.safetensors`: weights only as safetensors beside it"):
+        resolve_model(str(folder))
+    index.write_text('{"weight_map": 3}')
+    with pytest.raises(EnvironmentProblem, match="names no files of weights"):
+        resolve_model(str(folder))
+
+
+def test_a_model_that_counts_no_places_reads_texts_of_any_length(tmp_path):
+    config = BloomConfig(vocab_size=30_522, hidden_size=16, n_head=2, n_layer=1)
+    folder = saved(BloomModel(config), tmp_path, bare=True)
+    encoded = Encoder(EncoderConfig(model=folder, precision="fp32", pooling="last_token"), "cpu").encode(["tea " * 300])
+    assert (encoded.errors, encoded.tokens.tolist()) == ([None], [300])

@@ -41,3 +41,4 @@ def test_segments_keep_their_numbers_where_they_are_the_same():
     assert numbered(np.eye(4)[[2, 0, 1]], before, [5, 6, 9]) == [9, 5, 6]
     assert numbered(np.eye(4)[[3, 0]], before, [5, 6, 9]) == [10, 5], "what was not there gets a number never used"
     assert numbered(np.eye(4)[:2], np.zeros((0, 4)), []) == [0, 1]
+    assert numbered(np.eye(4)[:2], np.zeros((0, 4)), [], used=[7, 3]) == [8, 9], "those of another encoder's segments"

@@ -8,6 +8,9 @@ from lakerec.columns import Metrics
 from lakerec.reporting import plots
 from lakerec.reporting.data_page import Bots
 from lakerec.reporting.report import render, table_of
+from lakerec.stages.report_descriptions import Descriptions
+from lakerec.stages.report_language import Language
+from lakerec.stages.report_people import People
 
 from tests import pages
 from tests.pages import made, metric
@@ -213,3 +216,32 @@ def test_labels_and_spans_are_shown_where_some_were_learned(tmp_path, page):
     text = text_of(shown).replace("\N{NO-BREAK SPACE}", " ")
     assert "named words in texts 40 95.0 % 80.0 % 1,200 brand (1,200: " in text and "<script" not in shown
     assert "mood whole items or texts 9 – 0 % 0" in text
+
+
+def test_hidden_items_people_and_descriptions_are_shown_where_they_were_asked_for(tmp_path, page):
+    assert not any(f'id="{part}"' in page for part in ("language", "people", "descriptions"))
+    row = {"test_all": (0.02, 0.01, 0.03), "test_cold": (0.1, 0.1, 0.1), "valid_all": (0.015, 0.015, 0.015)}
+    found = Language(
+        kept=True,
+        rows=[{"name": "encoder as it came", **row}, {"name": "adapted", **row, "valid_all": (0.025, 0.02, 0.03)}],
+        k=10, users=1_234, seeds=3, method="lora", objectives="pairs 1", trained=0.05, hidden=0.1,
+    )  # fmt: skip
+    term, tea = {"name": pages.NASTY, "share": 0.5, "lift": 2.0}, {"name": "tea", "share": 1.0, "items": ["tea 1", "tea 2"]}
+    people = People(
+        segments=[{"segment": 4, "name": "s", "users": 3_000, "share": 0.75, "terms": [term], "came_from": "3,000 from 2"}],
+        candidates=[{"number": 2, "silhouette": 0.31, "stability": 0.9}],
+        portraits=[{"user": 7, "sentence": "8 interactions", "interests": [tea]}],
+        points=np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 1.0]]), groups=["s", "s", ""],
+    )  # fmt: skip
+    lamp = {"item_id": "p1", "written": pages.NASTY, "refused": ["name Berlin"], "description": "A lamp"}
+    written = Descriptions(items=1_682, by_model=1_593, reasons={"name": 89}, kept=[], refused=[lamp])
+    shown = render(made(language=found, people=people, descriptions=written), tmp_path / "report.html").read_text()
+    text = text_of(shown).replace("\N{NO-BREAK SPACE}", " ")
+    for said in (
+        "on hidden items that chose, it finds more than it did", "adapted 0.0200 0.0100–0.0300 0.1000 0.0250 0.0200–0.0300",
+        "1,234 users, 3 seeds, mean and 95 % t interval. Objectives: pairs 1; lora, 5.0 % of the weights",
+        "3,000 75.0 % 3,000 from 2", "2 (0.31 × 0.90)", "User no. 7 : 8 interactions. tea 100 % (tea 1 · tea 2)",
+        "1,593 as the model wrote it, 89 by the template", "name Berlin A lamp",
+    ):  # fmt: skip
+        assert said in text, said
+    assert "Users in the plane" in shown and "<script" not in shown

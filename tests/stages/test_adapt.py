@@ -117,3 +117,15 @@ def test_recall_by_hand():
     found = {(model, candidates): value for model, candidates, value in cold.baselines(holdout, wanted, 1)}
     assert found["random", "all"] == 1 / 4 and found["random", "cold"] == 1 / 2
     assert found["popular", "all"] == 0, "it has met no hidden item"
+
+
+def test_the_seed_that_gains_most_where_the_model_is_chosen_is_used():
+    def row(seed, split, model, candidates, value):
+        return ("run", seed, split, model, candidates, "recall", 10, value, 5)
+
+    rows = [
+        row(1, "valid", "base", "all", 0.04), row(1, "valid", "adapted", "all", 0.05), row(2, "valid", "base", "all", 0.01),
+        row(2, "valid", "adapted", "all", 0.03), row(2, "valid", "adapted", "cold", 0.0),
+        row(1, "test", "adapted", "all", 0.9),
+    ]  # fmt: skip
+    assert adapt.best_seed(rows) == 2 and adapt.best_seed(rows[:2]) == 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 SENTENCE_END = re.compile(r"[.!?:;]\s*$")
 LONGEST = 4
 """Words of an attribute that is looked for."""
@@ -15,7 +15,7 @@ LONGEST = 4
 def lacks(written: str, row: str, vocabulary: Collection[str] = frozenset()) -> list[str]:
     """What the text says and the row does not, in words: `number 7`, `name Berlin`, `attribute wooden`.
 
-    A name is a word with a capital that begins no sentence.
+    A name is a word with a capital that begins no sentence; one that begins it is told only where the vocabulary has it.
 
     Args:
         written: the text.

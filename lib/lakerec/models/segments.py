@@ -69,7 +69,7 @@ def nearest(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return found
 
 
-def numbered(centres: np.ndarray, before: np.ndarray, numbers: Sequence[int]) -> list[int]:
+def numbered(centres: np.ndarray, before: np.ndarray, numbers: Sequence[int], used: Sequence[int] = ()) -> list[int]:
     """Numbers for centres: those of a run before where a centre is most like one of its, new ones else.
 
     The pairs that are most alike together (Hungarian method); under a cosine of `SAME` they are not the same.
@@ -77,6 +77,7 @@ def numbered(centres: np.ndarray, before: np.ndarray, numbers: Sequence[int]) ->
     Args:
         before: float [m, d], centres of the run before, which may be none.
         numbers: theirs.
+        used: others that are not to be given again.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -86,7 +87,8 @@ def numbered(centres: np.ndarray, before: np.ndarray, numbers: Sequence[int]) ->
         for new, old in zip(*linear_sum_assignment(-alike), strict=True):
             if alike[new, old] >= SAME:
                 given[int(new)] = numbers[old]
-    fresh = iter(range(max(numbers, default=-1) + 1, max(numbers, default=-1) + 1 + len(centres)))
+    first = max((*numbers, *used), default=-1) + 1
+    fresh = iter(range(first, first + len(centres)))
     return [given[place] if place in given else next(fresh) for place in range(len(centres))]
 
 

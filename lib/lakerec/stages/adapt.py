@@ -4,7 +4,7 @@
     texts of the rest, pairs of them that the same users met in train → adapt (training/adapt.py), each seed
     base and adapted encoder → recall@10 of the hidden items → eval/cold_retrieval
 
-The first hidden set chooses, the second reports.
+The first hidden set chooses, by the mean over the seeds, and which seed's model is used; the second reports.
 
 Nothing is learned from text of an item that was not met before the validation split. The adapted model is a folder under
 the models' own; `embed` uses it where `kept` says so, else the encoder as it came.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +58,12 @@ def run(context: Context, inputs: Inputs) -> Result:
         job.adapt(seed)
     job.judge()
     values = {name: float(np.mean([row[-2] for row in job.rows if _is_choice(row, name)])) for name in (BASE_MODEL, ADAPTED)}
-    kept = values[ADAPTED] > values[BASE_MODEL]
+    kept, best = values[ADAPTED] > values[BASE_MODEL], best_seed(job.rows)
     write_own(context, job.rows, Tables.COLD_RETRIEVAL)
-    job.forget(kept)
+    job.forget(best if kept else None)
     details = {
-        KEPT: str(kept).lower(), MODEL: str(job.output(job.config.seeds[0])), BASE: encoder_fingerprint(job.base),
-        LEARNED: str(job.learned(job.config.seeds[0])), "folder": str(job.folder), "curves": json.dumps(job.curves),
+        KEPT: str(kept).lower(), MODEL: str(job.output(best)), BASE: encoder_fingerprint(job.base),
+        LEARNED: str(job.learned(best)), "folder": str(job.folder), "curves": json.dumps(job.curves),
         "trained": str(job.trained), "parameters": str(job.parameters),
     }  # fmt: skip
     metrics = {f"valid_recall_{name}": value for name, value in values.items()}
@@ -140,9 +140,9 @@ class Job:
             self.rows += self._recalls(seed, Splits.VALID, hidden, hidden.choosing, base, own)
             self.rows += self._recalls(seed, Splits.TEST, hidden, hidden.reporting, base, own)
 
-    def forget(self, kept: bool) -> None:
-        """Remove the vectors and models that nothing will use: all adapted ones but the one that is kept."""
-        used = encoder_fingerprint(self._adapted(self.config.seeds[0])) if kept else ""
+    def forget(self, kept: int | None) -> None:
+        """Remove the vectors and models that nothing will use: all of other seeds than the one that is kept, if any."""
+        used = "" if kept is None else encoder_fingerprint(self._adapted(kept))
         mine = F.col(C.ENCODER).startswith(f"{self.output(0).name}-")
         self.context.lake.delete(Tables.TEXT_VECTORS, mine & (F.col(C.ENCODER) != used))
         last = last_run(self.context.lake, "adapt")
@@ -235,6 +235,22 @@ def note_learned(path: Path, rows: np.ndarray, pairs: np.ndarray, hidden: np.nda
     found = {"items": items, "texts": rows[items], "pairs": pairs, "hidden": np.flatnonzero(hidden)}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value, dtype=np.int64) for name, value in found.items()}, path)
+
+
+def best_seed(rows: Sequence[tuple[Any, ...]]) -> int:
+    """The seed whose model gains most on the encoder as it came, where the model is chosen; of equals the first.
+
+    Each seed hides other items, so gains are compared and not the recalls themselves.
+
+    Args:
+        rows: of eval/cold_retrieval.
+    """
+    gains: dict[int, float] = {}
+    for row in rows:
+        for model, sign in ((ADAPTED, 1), (BASE_MODEL, -1)):
+            if _is_choice(row, model):
+                gains[row[1]] = gains.get(row[1], 0.0) + sign * row[-2]
+    return max(gains, key=lambda seed: gains[seed])
 
 
 def _is_choice(row: tuple[Any, ...], model: str) -> bool:

@@ -77,6 +77,7 @@ STAGE = Stage(
     summary="item texts to vectors, only what is new",
     reads=(Tables.ITEM_TEXT, Tables.GRAPH_EDGES),
     needs=(Tables.ITEM_TEXT,),
+    asks_for=lambda config: (Tables.BRONZE_GRAPH_LINKS,) if config.fusion.graph_dimensions else (),
     # gold/text_vectors is every stage's that encodes: what another one adds to it makes nothing due
     writes=(Tables.ITEM_VECTORS, Tables.REDUCTIONS, Tables.ENTITY_VECTORS),
     sections=("encoder", "fusion"),

@@ -16,7 +16,7 @@ from lakerec.columns import Tables
 from lakerec.config import EncoderConfig
 from lakerec.errors import LakeError
 from lakerec.lake.platform import is_local, slots
-from lakerec.language.encoder import encoder_fingerprint
+from lakerec.language.encoder import GPU_HELD, encoder_fingerprint
 from lakerec.language.spark import encode_texts, workers_problems
 from lakerec.stages.base import Context
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 TOKENS_PER_SECOND = "tokens_per_second"
 """Metric and detail of a run that encoded: start of the workers and writing included."""
 TRIES = 5
-LOCAL_SLICE, CLUSTER_SLICE = 5_000, 100_000
-"""Texts committed at a time: some twenty seconds on a laptop's processor, minutes on GPUs."""
+LOCAL_SLICE, CLUSTER_SLICE, GPU_SLICE = 5_000, 100_000, 4 * GPU_HELD
+"""Texts committed at a time: some twenty seconds on a laptop's processor, minutes on a cluster's, on GPUs so many of each: a
+task tokenizes the next of its blocks while the model has one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
     before, clock = _work(vectors_of(context, encoder)), time.monotonic()
     if not total:
         return Encoding(encoder, 0, before)
-    slices = max(1, -(-total // (config.rows_per_slice or (LOCAL_SLICE if is_local(context.spark) else CLUSTER_SLICE))))
+    slices = max(1, -(-total // (config.rows_per_slice or _slice(context, config))))
     for number in range(slices):
         if slices == 1:
             context.progress.update(f"encoding {total:,} texts", 0, None)
@@ -83,6 +84,15 @@ def encode(context: Context, texts: DataFrame, config: EncoderConfig) -> Encodin
         _encode_slice(context, part, config, encoder)
     seconds, work = time.monotonic() - clock, _work(vectors_of(context, encoder))
     return Encoding(encoder, total, work, _speeds(context, config, total, seconds, work - before))
+
+
+def _slice(context: Context, config: EncoderConfig) -> int:
+    """Distinct texts that are committed at a time, where the config leaves it open."""
+    if is_local(context.spark):
+        return LOCAL_SLICE
+    return (
+        max(CLUSTER_SLICE, GPU_SLICE * slots(context.spark, config.gpus_per_task)) if config.gpus_per_task else CLUSTER_SLICE
+    )
 
 
 def vectors_of(context: Context, encoder: str) -> DataFrame:

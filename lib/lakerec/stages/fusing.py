@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.ml.stat import Summarizer
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.features.fusion import Kind, fuse
+from lakerec.features.people import unit as unit_of
 from lakerec.language_config import FusionConfig, VectorTable
 from lakerec.models.content import Content
 from lakerec.models.data import TrainingData
@@ -100,7 +103,7 @@ def _others(context: Context, name: str, table: VectorTable) -> Kind:
 
 
 def _graph(context: Context) -> Kind:
-    """Vectors of the items' entities; entities' own go to gold/entity_vectors.
+    """Vectors of the items' entities, the mean where an item has several; entities' own go to gold/entity_vectors.
 
     Raises:
         EmptyDataError: there is no graph.
@@ -117,9 +120,9 @@ def _graph(context: Context) -> Kind:
     )
     lake.overwrite(frame, Tables.ENTITY_VECTORS)
     links = lake.read(Tables.BRONZE_GRAPH_LINKS).select(C.ITEM_ID, C.ENTITY_ID).distinct()
-    tied = (
-        links.join(lake.read(Tables.ENTITY_VECTORS), on=C.ENTITY_ID).groupBy(C.ITEM_ID).agg(F.max(C.VECTOR).alias(C.VECTOR))
-    )
+    each = links.join(lake.read(Tables.ENTITY_VECTORS), on=C.ENTITY_ID)
+    mean = Summarizer.mean(array_to_vector(F.col(C.VECTOR))).alias(C.VECTOR)
+    tied = each.groupBy(C.ITEM_ID).agg(mean).select(C.ITEM_ID, unit_of(vector_to_array(F.col(C.VECTOR))).alias(C.VECTOR))
     return Kind(GRAPH, tied.localCheckpoint(), size, -1.0)
 
 

@@ -26,7 +26,7 @@ from lakerec.errors import EmptyDataError
 from lakerec.features import people
 from lakerec.models.segments import Segmentation, nearest, numbered, segment
 from lakerec.stages.adopting import chosen_encoder
-from lakerec.stages.base import Context, Inputs, Result, Stage, last_run, write_own
+from lakerec.stages.base import Context, Inputs, Result, Stage, write_own
 from lakerec.stages.describing import describe
 from lakerec.stages.encoding import encode, vectors_of
 from lakerec.stages.labels import label
@@ -69,13 +69,14 @@ def _people(context: Context, inputs: Inputs, interactions: DataFrame) -> Segmen
     lake.overwrite(_user_vectors(context, inputs, weighted), Tables.USER_VECTORS)
     users = lake.read(Tables.USER_VECTORS).where(F.col(C.VECTOR).isNotNull())
     found = _segmentation(context, users)
-    numbers = _numbers(context, found) if found else []
+    encoder = users.select(C.ENCODER).first() if found else None
+    numbers = _numbers(context, found, encoder[C.ENCODER]) if found and encoder else []
     before = lake.read(Tables.PORTRAITS).select(C.USER_ID, F.col(C.SEGMENT).alias(C.PREVIOUS_SEGMENT)).localCheckpoint()
     nobody = users.select(C.USER_ID, F.lit(None).cast("int").alias(C.SEGMENT))
     assigned = _assigned(users, found, numbers) if found else nobody
     lake.overwrite(_portraits(context, inputs, interactions, weighted, assigned), Tables.PORTRAITS)
-    if found:
-        _write_segments(context, found, numbers, before)
+    if found and encoder:
+        _write_segments(context, found, numbers, before, encoder[C.ENCODER])
     return found
 
 
@@ -127,15 +128,20 @@ def _segmentation(context: Context, users: DataFrame) -> Segmentation | None:
     return segment(vectors, config.segments, context.config.seed)
 
 
-def _numbers(context: Context, found: Segmentation) -> list[int]:
-    """The segments' numbers, those of the run before where it told the same ones by the same encoder's dimensions."""
-    last = last_run(context.lake, "profile")
-    rows = []
-    if last is not None:
-        rows = context.lake.read(Tables.SEGMENTS).where(F.col(C.RUN_ID) == last.run_id).orderBy(C.SEGMENT).collect()
-    if not rows or len(rows[0][C.VECTOR]) != found.centres.shape[1]:
-        return list(range(len(found.centres)))
-    return numbered(found.centres, np.array([row[C.VECTOR] for row in rows]), [row[C.SEGMENT] for row in rows])
+def _numbers(context: Context, found: Segmentation, encoder: str) -> list[int]:
+    """The segments' numbers: those of the last run that told any, where it told the same ones by the same encoder.
+
+    Others get numbers that no segment ever had.
+    """
+    context.lake.ensure(Tables.SEGMENTS)  # one of an older lakerec gains what is read below
+    told = context.lake.read(Tables.SEGMENTS).where(F.col(C.RUN_ID) != context.run_id)
+    runs = context.lake.read(Tables.RUNS).select(C.RUN_ID, "started_at")
+    last = told.select(C.RUN_ID).distinct().join(runs, on=C.RUN_ID).agg(F.max_by(C.RUN_ID, "started_at")).first()
+    rows = told.where((F.col(C.RUN_ID) == (last[0] if last else None)) & (F.col(C.ENCODER) == encoder)).collect()
+    most = told.agg(F.max(C.SEGMENT)).first()
+    used = [most[0]] if most and most[0] is not None else []
+    before = np.array([row[C.VECTOR] for row in rows]).reshape(-1, found.centres.shape[1])
+    return numbered(found.centres, before, [row[C.SEGMENT] for row in rows], used)
 
 
 def _assigned(users: DataFrame, found: Segmentation, numbers: list[int]) -> DataFrame:
@@ -196,7 +202,7 @@ def sentence() -> Column:
     return F.array_join(F.array_compact(F.array(count, what, liked, F.concat(when, days), pause, price)), "; ")
 
 
-def _write_segments(context: Context, found: Segmentation, numbers: list[int], before: DataFrame) -> None:
+def _write_segments(context: Context, found: Segmentation, numbers: list[int], before: DataFrame, encoder: str) -> None:
     """Rows of gold/segments of this run: sizes, names, and where their users were before."""
     portraits = context.lake.read(Tables.PORTRAITS).where(F.col(C.SEGMENT).isNotNull())
     terms = _terms(portraits)
@@ -211,7 +217,8 @@ def _write_segments(context: Context, found: Segmentation, numbers: list[int], b
     for number, centre in zip(numbers, found.centres, strict=True):
         own, size = terms.get(number, []), sum(counts.get(number, {}).values())
         name = ", ".join(term for term, *_ in own) or f"segment {number}"
-        rows.append((context.run_id, number, name, size, size / max(1, users), own, centre.tolist(), counts.get(number, {})))
+        where = size, size / max(1, users), own, centre.tolist(), counts.get(number, {}), encoder
+        rows.append((context.run_id, number, name, *where))
     write_own(context, rows, Tables.SEGMENTS)
 
 

@@ -44,7 +44,7 @@ def people(context: Context, run: dict[str, Any]) -> People:
     first = all(set(row["came_from"]) <= {-1} for row in found)
     return People(
         segments=[{**row.asDict(recursive=True), "came_from": "–" if first else _came(row["came_from"])} for row in found],
-        candidates=json.loads(run["details"][CANDIDATES]),
+        candidates=json.loads(run["details"].get(CANDIDATES, "[]")),
         portraits=_portraits(context),
         points=points,
         groups=groups,

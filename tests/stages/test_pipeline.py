@@ -269,7 +269,7 @@ def test_a_second_run_does_nothing_and_the_plan_says_so(whole):
     assert all(outcome.skipped for outcome in pipeline.run(context, pipeline.ORDER))
     planned = planning.plan(config)
     assert not any(step["due"] for step in planned["stages"])
-    assert planned["embed"] == {"texts": 0, "tokens": 0, "hours": 0.0, "before": []}
+    assert planned["embed"] == {"texts": 0, "tokens": 0, "hours": 0.0, "tried": 0, "before": []}
     assert before == {table: context.lake.version(table) for table in before}
 
 
@@ -301,7 +301,7 @@ def test_a_plan_writes_nothing_and_knows_no_texts_before_there_are_any(spark, tm
     planned = planning.plan(config)
     assert all(step["due"] for step in planned["stages"])
     first = ["ingest", "clean", "featurize"]
-    assert planned["embed"] == {"texts": None, "tokens": None, "hours": None, "before": first}
+    assert planned["embed"] == {"texts": None, "tokens": None, "hours": None, "tried": 0, "before": first}
     assert sorted(tmp_path.rglob("*")) == before
     planning.print_plan(planned)
     assert "to embed: not known before featurize has run" in capsys.readouterr().out

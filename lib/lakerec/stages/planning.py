@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -10,7 +12,8 @@ from rich.table import Table
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Tables
-from lakerec.config import Config
+from lakerec.config import Config, EncoderConfig
+from lakerec.lake.platform import is_local
 from lakerec.language.files import resolve_model
 from lakerec.language.tokens import chunks, load_tokenizer, prompted
 from lakerec.stages import embed, pipeline, starting, train
@@ -20,6 +23,8 @@ from lakerec.stages.encoding import TOKENS_PER_SECOND, pending
 
 SAMPLE = 2_000
 """Texts whose tokens are counted; the rest is estimated from their mean."""
+TRIED = 64
+"""Texts that are encoded to see how fast this machine is, where no run has told it."""
 
 
 def plan(config: Config) -> dict[str, Any]:
@@ -44,21 +49,38 @@ def plan(config: Config) -> dict[str, Any]:
 
 
 def _texts(context: Context) -> dict[str, float | None]:
-    """Distinct texts without a vector, their tokens and the hours these take; None where it is not known."""
+    """Distinct texts without a vector, their tokens and the hours these take; None where it is not known.
+
+    `tried`: so many texts were encoded now to tell the hours; 0: the last run told them.
+    """
     if not context.lake.exists(Tables.ITEM_TEXT):
-        return {"texts": None, "tokens": None, "hours": None}
+        return {"texts": None, "tokens": None, "hours": None, "tried": 0}
     lake, config = context.lake, chosen_encoder(context)
     encoder = embed.fingerprint(context)
     waiting = pending(lake.read(Tables.ITEM_TEXT), lake.read(Tables.TEXT_VECTORS), encoder)
     texts = waiting.count()
     sample = [row[C.TEXT] for row in waiting.orderBy(C.TEXT_HASH).limit(SAMPLE).select(F.col(C.TEXT)).collect()]
     if not sample:
-        return {"texts": 0, "tokens": 0, "hours": 0.0}
+        return {"texts": 0, "tokens": 0, "hours": 0.0, "tried": 0}
     tokenizer = load_tokenizer(resolve_model(config.model), config.max_tokens)
     encodings = tokenizer.encode_batch_fast([prompted(text, config) for text in sample])  # type: ignore[misc]
     mean = sum(len(chunk) for encoding in encodings for chunk in chunks(encoding, config)) / len(sample)
-    speed = _speed(context, encoder)
-    return {"texts": texts, "tokens": round(mean * texts), "hours": mean * texts / speed / 3600 if speed else None}
+    speed, tried = _speed(context, encoder), 0
+    if speed is None and is_local(context.spark):
+        speed, tried = _measured(config, sample[:TRIED]), len(sample[:TRIED])
+    hours = mean * texts / speed / 3600 if speed else None
+    return {"texts": texts, "tokens": round(mean * texts), "hours": hours, "tried": tried}
+
+
+def _measured(config: EncoderConfig, texts: Sequence[str]) -> float:
+    """Tokens a second that this machine encodes, by some texts; on a cluster it would be another machine's."""
+    from lakerec.language.encoder import Encoder, settled
+
+    encoder = Encoder(settled(config), "cpu")
+    encoder.encode(texts[:4])
+    start = time.perf_counter()
+    found = encoder.encode(texts)
+    return float(found.tokens.sum()) / (time.perf_counter() - start)
 
 
 def _speed(context: Context, encoder: str) -> float | None:
@@ -87,7 +109,8 @@ def print_plan(result: dict[str, Any]) -> None:
         console.print("to embed: not known before featurize has run")
         return
     hours = waiting["hours"]
-    how_long = "known after a first run" if hours is None else f"{_duration(hours)} at the last run's speed"
+    speed = f"as fast as {waiting['tried']} of them just now" if waiting["tried"] else "at the last run's speed"
+    how_long = "known after a first run" if hours is None else f"{_duration(hours)} {speed}"
     console.print(f"to embed: {waiting['texts']:,} distinct texts, about {waiting['tokens']:,} tokens; time: {how_long}")
     if waiting["before"]:
         console.print(f"  and what is new once {', '.join(waiting['before'])} ran")

@@ -37,10 +37,8 @@ def at_once(patch, module, name, run):
         return [each.result() for each in [both.submit(run), both.submit(run)]]
 
 
-@pytest.mark.parametrize(
-    ("stage", "where"),
-    [("clean", (clean, "_update")), pytest.param("featurize", (featurize, "_some_users"), marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("stage", "where"), [("clean", (clean, "_update")), ("featurize", (featurize, "_some_users"))])
 def test_fault_06_two_runs_of_a_stage_at_once_leave_each_row_once(spark, tmp_path, monkeypatch, stage, where):
     shop = Shop(spark, tmp_path)
     shop.others = {"split": {"protocol": "leave_last_out"}}
@@ -122,6 +120,9 @@ def test_fault_06_segments_are_those_of_the_people_that_a_run_found_when_it_was_
         people = [{**known, "user_id": f"u{number}", "interests": [("tea", 1.0, ["i1"])]} for number in range(users)]
         rows = [tuple(one.get(name) for name in contract.names) for one in people]
         context.lake.overwrite(spark.createDataFrame(rows, contract.schema), Tables.PORTRAITS)
-        profile._write_segments(context, Segmentation([], np.ones((1, 2), np.float32)), [0], nobody)
+        profile._write_segments(context, Segmentation([], np.ones((1, 2), np.float32)), [0], nobody, "minilm")
         context = replace(context, again=True)
-    assert shop.rows(Tables.SEGMENTS, "run_id", "users") == [("profile-1", 5)]
+    assert shop.rows(Tables.SEGMENTS, "run_id", "users", "encoder") == [("profile-1", 5, "minilm")]
+    later = replace(context, run_id="profile-2", again=False)
+    found = profile._numbers(later, Segmentation([], np.ones((2, 3), np.float32)), "other")
+    assert found == [1, 2], "another encoder's are other segments"

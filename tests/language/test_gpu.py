@@ -1,4 +1,4 @@
-"""The encoder on a CUDA device: the processor's vectors, out of memory, and how little it waits. No Spark needed."""
+"""The encoder on a CUDA device: the processor's vectors, and out of memory. No Spark needed."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ KILLED = (
     ("report", 1.0),
 )
 """Stage, and seconds into it; a stage that is quicker is killed with the next one under way."""
-FEW = (("ingest", 6.0), ("embed", 3.0))
+FEW = (("embed", 3.0),)
 TO_EMBED = """
 import sys
 from lakerec.loading import load_config

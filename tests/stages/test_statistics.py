@@ -64,8 +64,8 @@ def tables(lake):
     return {table: Counter(map(str, lake.read(table).collect())) for table in KEPT}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
 def test_bit_by_bit_equals_at_once(spark, tmp_path, seed, monkeypatch):
     """Each arrival brings events in any order of time and takes one away; a user's last event may be among those."""
     monkeypatch.setattr(

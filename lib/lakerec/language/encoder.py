@@ -206,7 +206,7 @@ class Encoder:
             return read(self.model(**inputs), mask)
 
     def _moved(self, block: np.ndarray) -> Tensor:
-        """A block on the device; a GPU copies it from pinned memory while it works on what came before."""
+        """A block on the device; to a GPU its copy from pinned memory is queued behind its work, and nobody waits for it."""
         there = torch.from_numpy(block)
         return there.pin_memory().to(self.device, non_blocking=True) if self.gpu else there
 

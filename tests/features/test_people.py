@@ -33,6 +33,9 @@ def test_a_user_is_the_weighted_mean_of_what_they_met(spark):
     found = {row.user_id: row.vector for row in people.mean_vectors(frame, vectors, "item_id").collect()}
     assert set(found) == {"u"}, "an item without a vector, or without weight, tells nothing"
     np.testing.assert_allclose(found["u"], [0.6, 0.8], atol=1e-6)
+    kinds = frame.withColumnRenamed("user_id", "kind")
+    (row,) = people.mean_vectors(kinds, vectors, "item_id", "kind").collect()
+    assert row.kind == "u" and row.vector == found["u"], "of something else than users"
 
 
 def test_opposite_vectors_that_cancel_are_no_vector(spark):

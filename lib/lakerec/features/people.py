@@ -37,17 +37,18 @@ def recent_weight(interactions: DataFrame, half_life: float) -> DataFrame:
     return weighted.drop("_last")
 
 
-def mean_vectors(weighted: DataFrame, vectors: DataFrame, key: str) -> DataFrame:
+def mean_vectors(weighted: DataFrame, vectors: DataFrame, key: str, of: str = C.USER_ID) -> DataFrame:
     """user_id, vector: unit length, the weighted mean of the vectors of what a user met; users without any are absent.
 
     Args:
         weighted: user_id, key, weight.
         vectors: key, vector.
+        of: column in place of user_id.
     """
-    summed = weighted.groupBy(C.USER_ID, key).agg(F.sum(C.WEIGHT).alias(C.WEIGHT)).where(F.col(C.WEIGHT) > 0)
+    summed = weighted.groupBy(of, key).agg(F.sum(C.WEIGHT).alias(C.WEIGHT)).where(F.col(C.WEIGHT) > 0)
     mean = Summarizer.mean(array_to_vector(F.col(C.VECTOR)), F.col(C.WEIGHT)).alias(C.VECTOR)
-    found = summed.join(vectors.select(key, C.VECTOR), on=key).groupBy(C.USER_ID).agg(mean)
-    return found.select(C.USER_ID, unit(vector_to_array(F.col(C.VECTOR))).alias(C.VECTOR)).where(F.col(C.VECTOR).isNotNull())
+    found = summed.join(vectors.select(key, C.VECTOR), on=key).groupBy(of).agg(mean)
+    return found.select(of, unit(vector_to_array(F.col(C.VECTOR))).alias(C.VECTOR)).where(F.col(C.VECTOR).isNotNull())
 
 
 def unit(values: Column) -> Column:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -141,11 +142,19 @@ def _cached(name: str) -> Path | None:
 
 def dimensions(name: str) -> int:
     """Of the vectors that a model gives."""
+    return int(read_config(resolve_model(name)).hidden_size)
+
+
+def read_config(folder: Path) -> Any:
+    """What transformers makes of a model's config.json.
+
+    Raises:
+        EnvironmentProblem: it cannot.
+    """
     from transformers import AutoConfig
 
-    folder = resolve_model(name)
     with loading(folder):
-        return int(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).hidden_size)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def processor_has(features: Sequence[str]) -> bool:

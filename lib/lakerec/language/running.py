@@ -41,7 +41,7 @@ def _run_batch(forward: Forward, rows: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _run_queued(forward: Forward, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
-    """On a GPU: while it works on one batch, the next is laid out, and copied from pinned memory and queued behind it."""
+    """On a GPU: while it works on one batch, the next is laid out, copied from pinned memory and queued behind it."""
     queued: deque[tuple[Tensor, torch.cuda.Event, torch.cuda.Event]] = deque()
     for number, rows in enumerate(batches):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

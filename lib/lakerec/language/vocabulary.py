@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lakerec.errors import ConfigError
-from lakerec.language.files import is_decoder, loading
+from lakerec.language.files import is_decoder, read_config
 from lakerec.language.tokens import load_tokenizer
 
 MASKED, CAUSAL = "masked_lm", "causal_lm"
@@ -42,8 +42,4 @@ def vocabulary(name: str, folder: Path, objectives: dict[Any, float]) -> dict[st
 
 def _ties(folder: Path) -> bool:
     """Whether the model's last layer is its table of tokens; what is adapted has no other one."""
-    from transformers import AutoConfig
-
-    with loading(folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return bool(getattr(config, "tie_word_embeddings", True))
+    return bool(getattr(read_config(folder), "tie_word_embeddings", True))

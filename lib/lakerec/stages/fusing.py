@@ -16,15 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.ml.stat import Summarizer
 from pyspark.sql import functions as F
 
 from lakerec.columns import Columns as C
 from lakerec.columns import Splits, Tables
 from lakerec.errors import EmptyDataError, InputError
 from lakerec.features.fusion import Kind, fuse
-from lakerec.features.people import unit as unit_of
+from lakerec.features.people import mean_vectors
 from lakerec.language_config import FusionConfig, VectorTable
 from lakerec.models.content import Content
 from lakerec.models.data import TrainingData
@@ -120,9 +118,8 @@ def _graph(context: Context) -> Kind:
     )
     lake.overwrite(frame, Tables.ENTITY_VECTORS)
     links = lake.read(Tables.BRONZE_GRAPH_LINKS).select(C.ITEM_ID, C.ENTITY_ID).distinct()
-    each = links.join(lake.read(Tables.ENTITY_VECTORS), on=C.ENTITY_ID)
-    mean = Summarizer.mean(array_to_vector(F.col(C.VECTOR))).alias(C.VECTOR)
-    tied = each.groupBy(C.ITEM_ID).agg(mean).select(C.ITEM_ID, unit_of(vector_to_array(F.col(C.VECTOR))).alias(C.VECTOR))
+    alike = links.withColumn(C.WEIGHT, F.lit(1.0))
+    tied = mean_vectors(alike, lake.read(Tables.ENTITY_VECTORS), C.ENTITY_ID, C.ITEM_ID)
     return Kind(GRAPH, tied.localCheckpoint(), size, -1.0)
 
 
